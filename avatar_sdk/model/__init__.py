@@ -1,0 +1,1 @@
+"""Weights and streams of the generator; torch is imported only here and in `runtime.torch`."""

@@ -1,0 +1,1 @@
+"""Generated from protos/avatar/v1/avatar.proto; do not edit."""
