@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from avatar_client.pose import Pose
 from numpy.typing import NDArray
 
 
@@ -37,3 +38,28 @@ class Motion:
     head_translation: NDArray[np.float32]
     shoulders: NDArray[np.float32] | None = None
     source: MotionSource = MotionSource.POSE
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """How the driver's motion becomes the avatar's."""
+
+
+@dataclass(eq=False)
+class MotionState:
+    """Everything the motion of one session remembers."""
+
+
+class Retargeter:
+    """Moves one portrait's landmarks as a driver moves theirs."""
+
+    def __init__(self, landmarks: NDArray[np.float32], config: MotionConfig) -> None:
+        self.config = config
+
+    def start(self) -> MotionState:
+        """A fresh stream."""
+        return MotionState()
+
+    def step(self, state: MotionState, pose: Pose | None, time_us: int) -> Motion:
+        """Motion of the frame at `time_us`. Mutates `state` in place. `pose` is None when there is no new one."""
+        raise NotImplementedError

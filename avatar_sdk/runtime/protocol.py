@@ -15,8 +15,18 @@ from avatar_sdk.motion import Motion
 from avatar_sdk.portrait import Portrait
 
 
+class Draft(Protocol):
+    """A frame between the two halves of its step."""
+
+    timings_us: dict[str, int]
+    """Stage → time spent. `predict` writes "warp" and "generator", `render` adds "decode" and "composite"."""
+
+
 class Runtime(Protocol):
-    """Loaded weights that serve any number of sessions; all that changes is in the state."""
+    """Loaded weights that serve any number of sessions; all that changes is in the state.
+
+    States and drafts are each runtime's own types; callers only hand them back.
+    """
 
     name: str
     """Preset or checkpoint name, e.g. "lite", "warp"."""
@@ -33,7 +43,7 @@ class Runtime(Protocol):
     def predict(self, state: Any, motion: Motion) -> Any:
         """First half of a step: warp and generator. Mutates `state`'s recurrent part in place.
 
-        Returns a draft that `render` turns into a picture; drafts of one state must be rendered in order.
+        Returns a `Draft` that `render` turns into a picture; drafts of one state must be rendered in order.
         """
 
     def render(self, state: Any, draft: Any) -> NDArray[np.uint8]:

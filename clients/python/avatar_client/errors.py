@@ -1,22 +1,22 @@
 """The errors of avatar-sdk, shared by client and service.
 
-    AvatarError                     base: `code`, `retryable`, `message` with the way out
-    ├── InvalidInputError           something the caller passed is wrong           INVALID_ARGUMENT
-    │   ├── InvalidPortraitError        the image cannot become a portrait
-    │   ├── InvalidPoseError            a pose cannot be used
-    │   ├── InvalidVideoError           a video or `.poses` file cannot be read
-    │   └── InvalidConfigError          an option or checkpoint does not fit
-    ├── ProtocolError               messages in the wrong order or of the wrong kind FAILED_PRECONDITION
-    ├── AuthenticationError         token missing or wrong                          UNAUTHENTICATED
-    ├── SessionNotFoundError        the session does not exist or has ended         NOT_FOUND
-    ├── SessionBusyError            another stream already drives this session      ALREADY_EXISTS
-    ├── NoCapacityError             every slot is taken                   retryable RESOURCE_EXHAUSTED
-    ├── SessionStateLostError       a step failed; the stream cannot go on          ABORTED
-    ├── ServerDrainingError         the server is shutting down           retryable UNAVAILABLE
-    ├── ConnectionLostError         the transport broke or never came up  retryable UNAVAILABLE
-    ├── TimeoutExceededError        nothing answered in time              retryable DEADLINE_EXCEEDED
-    ├── CameraError                 the camera is missing, taken or silent          FAILED_PRECONDITION
-    └── MissingDependencyError      an optional package is not installed            FAILED_PRECONDITION
+AvatarError                     base: `code`, `retryable`, `message` with the way out
+├── InvalidInputError           something the caller passed is wrong           INVALID_ARGUMENT
+│   ├── InvalidPortraitError        the image cannot become a portrait
+│   ├── InvalidPoseError            a pose cannot be used
+│   ├── InvalidVideoError           a video or `.poses` file cannot be read
+│   └── InvalidConfigError          an option or checkpoint does not fit
+├── ProtocolError               messages in the wrong order or of the wrong kind FAILED_PRECONDITION
+├── AuthenticationError         token missing or wrong                          UNAUTHENTICATED
+├── SessionNotFoundError        the session does not exist or has ended         NOT_FOUND
+├── SessionBusyError            another stream already drives this session      ALREADY_EXISTS
+├── NoCapacityError             every slot is taken                   retryable RESOURCE_EXHAUSTED
+├── SessionStateLostError       a step failed; the stream cannot go on          ABORTED
+├── ServerDrainingError         the server is shutting down           retryable UNAVAILABLE
+├── ConnectionLostError         the transport broke or never came up  retryable UNAVAILABLE
+├── TimeoutExceededError        nothing answered in time              retryable DEADLINE_EXCEEDED
+├── CameraError                 the camera is missing, taken or silent          FAILED_PRECONDITION
+└── MissingDependencyError      an optional package is not installed            FAILED_PRECONDITION
 """
 
 from __future__ import annotations
