@@ -1,0 +1,164 @@
+"""From a driver's face to the drive of one portrait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_sdk.motion import drive
+from avatar_sdk.motion.regions import (
+    EYE_CORNERS,
+    IRISES,
+    LOWER_LIDS,
+    LOWER_LIP,
+    RIGID,
+    UPPER_LIDS,
+    UPPER_LIP,
+)
+from avatar_sdk.motion.rigid import fit_similarity, rotation_vector
+from avatar_sdk.motion.shape import FaceShape, gaps
+
+Floats = NDArray[np.float32]
+
+CLOSED_LIDS = 0.08
+"""Lid gap over eye width at which MediaPipe's landmarks show a closed eye, whoever's eye it is."""
+CLOSED_LIPS = 0.02
+"""Lip gap over face width below which a mouth counts as closed."""
+UPPER_LID_SHARE, UPPER_LIP_SHARE = 0.8, 0.35
+"""How much of a corrected opening the upper part contributes; the lower part does the rest."""
+PROPORTION_RANGE = (0.6, 1.7)
+"""Proportions beyond this are measuring errors rather than faces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one driver face says.
+
+    Attributes:
+        drive: (drive.SIZE,) float32.
+        mouth_motion: how far the lips are from their rest. Unit: face widths.
+        residual: misfit of the rigid points. Unit: face widths.
+    """
+
+    drive: Floats
+    mouth_motion: float
+    residual: float
+
+
+class Calibration:
+    """Compares one driver at rest with one portrait, and reads the driver's faces with it.
+
+    Every correction of proportions is a ratio of the two faces, so it vanishes when they agree: a portrait made from
+    the driver's own neutral frame is driven to exactly the driver's landmarks.
+    """
+
+    def __init__(self, portrait: FaceShape, neutral: FaceShape, share: Floats, reach: Floats) -> None:
+        """`share` (478, 3) and `reach` (478,) are the portrait's `part_weights`."""
+        self.portrait = portrait
+        self.neutral = neutral
+        self._rigid = neutral.landmarks[RIGID].astype(np.float64)
+        ratio = portrait.width / neutral.width
+        eyes = _bounded(portrait.eye_widths / (ratio * neutral.eye_widths))
+        brows = _bounded(portrait.brow_height / (ratio * neutral.brow_height))
+        mouth = _bounded(portrait.mouth_width / (ratio * neutral.mouth_width))
+        self._eyes = eyes.astype(np.float32)[:, None, None]
+        self._close_lids, self._widen_lids = _lid_factors(portrait, neutral, eyes)
+        lids = float(self._close_lids.mean())
+        per_part = np.array([[eyes.mean(), lids, 1.0], [1.0, brows, 1.0], [mouth, mouth, mouth]])
+        proportions = 1 + (share * reach[:, None]) @ (per_part - 1)
+        self._proportions = proportions.astype(np.float32)
+        self._lid_gaps = portrait.lid_openings / np.float32(ratio)
+        self._lip_gaps = portrait.lip_openings / np.float32(ratio)
+        closed = CLOSED_LIPS * neutral.width
+        at_rest, driver_at_rest = float(self._lip_gaps.mean()), float(neutral.lip_openings.mean())
+        self._open_lips = np.float32(mouth)
+        self._close_lips = np.float32(mouth * min(1.0, (max(at_rest, 0) + closed) / (max(driver_at_rest, 0) + closed)))
+        self._to_portrait = (portrait.axes.T / neutral.width).astype(np.float32)
+        self._turn = portrait.axes @ neutral.axes.T
+        self.parting = self._parting_of_lips(np.float32(mouth))
+
+    def read(self, face: Floats) -> Reading:
+        """Splits (478, 3) driver landmarks into rigid motion and expression, both fitted to the portrait."""
+        neutral = self.neutral
+        fit = fit_similarity(self._rigid, face[RIGID].astype(np.float64))
+        out = drive.still()
+        out[drive.ROTATION] = self._turn @ rotation_vector(fit.rotation)
+        out[drive.APPROACH] = np.log(fit.scale)
+        neck = fit.scale * fit.rotation @ neutral.neck + fit.translation
+        out[drive.TRAVEL] = (neck - neutral.neck) / neutral.width
+        to_canonical = (fit.rotation @ neutral.axes / fit.scale).astype(np.float32)
+        change = (face - fit.translation.astype(np.float32)) @ to_canonical
+        change -= neutral.canonical
+        fitted = change * self._proportions
+        self._fit_irises(change, fitted)
+        self._fit_lids(change, fitted)
+        lips = self._fit_lips(change, fitted)
+        np.matmul(fitted, self._to_portrait, out=out[drive.FACE].reshape(478, 3))
+        residual = fit.residual / (fit.scale * neutral.width)
+        return Reading(out, float(np.abs(lips).mean()) / neutral.width, residual)
+
+    def _fit_irises(self, change: Floats, fitted: Floats) -> None:
+        """Gaze is the iris against the eye corners, in eye widths."""
+        before = change[EYE_CORNERS].mean(1, keepdims=True)
+        after = fitted[EYE_CORNERS].mean(1, keepdims=True)
+        fitted[IRISES] = after + (change[IRISES] - before) * self._eyes
+
+    def _fit_lids(self, change: Floats, fitted: Floats) -> None:
+        """The driver's closed eye closes the portrait's, however wide either is open at rest."""
+        opening = gaps(change, UPPER_LIDS, LOWER_LIDS)
+        wanted = self._close_lids * np.minimum(opening, 0) + self._widen_lids * np.maximum(opening, 0)
+        crossed = np.minimum(self.neutral.lid_openings + opening, 0)
+        wanted = np.maximum(wanted, crossed - self._lid_gaps)
+        correction = wanted - gaps(fitted, UPPER_LIDS, LOWER_LIDS)
+        fitted[UPPER_LIDS, 1] -= UPPER_LID_SHARE * correction
+        fitted[LOWER_LIDS, 1] += (1 - UPPER_LID_SHARE) * correction
+
+    def _fit_lips(self, change: Floats, fitted: Floats) -> Floats:
+        """Lips meet but never cross. Returns the driver's change of each opening."""
+        opening = gaps(change, UPPER_LIP[-1], LOWER_LIP[-1])
+        wanted = self._close_lips * np.minimum(opening, 0) + self._open_lips * np.maximum(opening, 0)
+        crossed = np.minimum(self.neutral.lip_openings + opening, 0)
+        wanted = np.maximum(wanted, crossed - self._lip_gaps)
+        correction = wanted - gaps(fitted, UPPER_LIP[-1], LOWER_LIP[-1])
+        fitted[UPPER_LIP, 1] -= UPPER_LIP_SHARE * correction
+        fitted[LOWER_LIP, 1] += (1 - UPPER_LIP_SHARE) * correction
+        return opening
+
+    def _parting_of_lips(self, mouth: np.float32) -> Floats:
+        """Drive (drive.SIZE,) that closes what the portrait's lips are open beyond the driver's at rest.
+
+        A portrait that smiles with open lips would otherwise show its teeth under every word. Spread over the lips and
+        fading towards nose and chin.
+        """
+        excess = np.maximum(self._lip_gaps - mouth * self.neutral.lip_openings, 0)
+        points = self.portrait.canonical / np.float32(self.portrait.width)
+        field = np.zeros((478, 3), np.float32)
+        for ring, share in ((UPPER_LIP, UPPER_LIP_SHARE), (LOWER_LIP, UPPER_LIP_SHARE - 1)):
+            outer = points[ring[0]]
+            distance = np.linalg.norm(points[:, None, :2] - outer[None, :, :2], axis=2)
+            nearest = distance.argmin(1)
+            side = points[:, 1] < outer[nearest, 1] if share > 0 else points[:, 1] > outer[nearest, 1]
+            fade = np.exp(-((distance.min(1) / 0.12) ** 2)) * side
+            field[:, 1] += share * excess[nearest] * fade
+        for ring, share in ((UPPER_LIP, UPPER_LIP_SHARE), (LOWER_LIP, UPPER_LIP_SHARE - 1)):
+            field[ring, 1] = share * excess
+        out = drive.still()
+        out[drive.FACE] = (field @ self._to_portrait).ravel()
+        return out
+
+
+def _bounded(ratio: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    return np.clip(np.asarray(ratio, np.float64), *PROPORTION_RANGE)
+
+
+def _lid_factors(portrait: FaceShape, neutral: FaceShape, eyes: NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """How much further (closing, widening) the portrait's lids move than the driver's, (2, 1) each."""
+    reach = []
+    for shape in (portrait, neutral):
+        opening = shape.lid_openings[:, 2:5].mean(1) / shape.eye_widths
+        reach.append(np.maximum(opening - CLOSED_LIDS, 0.04))
+    close = np.clip(eyes * reach[0] / reach[1], 0.3, 3.0)
+    widen = np.minimum(close, eyes)
+    return close.astype(np.float32)[:, None], widen.astype(np.float32)[:, None]
