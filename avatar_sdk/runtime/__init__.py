@@ -12,4 +12,8 @@ def load_runtime(model: str) -> Runtime:
         InvalidConfigError: no such model, or its files do not fit.
         MissingDependencyError: the package that runs it is not installed.
     """
+    if model == "warp":
+        from avatar_sdk.runtime.warp import WarpRuntime
+
+        return WarpRuntime()
     raise NotImplementedError(model)
