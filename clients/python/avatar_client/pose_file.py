@@ -121,7 +121,7 @@ class PoseWriter:
         """
         if pose.timestamp_us <= self._last_us:
             raise InvalidPoseError(
-                f"pose {self._count} is at {pose.timestamp_us} µs, the one before at {self._last_us}; time must increase",
+                f"pose {self._count} is at {pose.timestamp_us} µs, after {self._last_us} µs; time must increase",
                 field="pose.timestamp_us",
             )
         record = self._record
