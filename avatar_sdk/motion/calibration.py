@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +14,16 @@ from avatar_sdk.motion.regions import (
     IRISES,
     LOWER_LIDS,
     LOWER_LIP,
-    RIGID,
     UPPER_LIDS,
     UPPER_LIP,
 )
-from avatar_sdk.motion.rigid import fit_similarity, rotation_vector
+from avatar_sdk.motion.rigid import SimilarityFit, rotation_vector
 from avatar_sdk.motion.shape import FaceShape, gaps
+from avatar_sdk.topology import RIGID
 
 Floats = NDArray[np.float32]
 
-CLOSED_LIDS = 0.08
+CLOSED_LIDS = 0.01
 """Lid gap over eye width at which MediaPipe's landmarks show a closed eye, whoever's eye it is."""
 CLOSED_LIPS = 0.02
 """Lip gap over face width below which a mouth counts as closed."""
@@ -58,7 +59,7 @@ class Calibration:
         """`share` (478, 3) and `reach` (478,) are the portrait's `part_weights`."""
         self.portrait = portrait
         self.neutral = neutral
-        self._rigid = neutral.landmarks[RIGID].astype(np.float64)
+        self._fit = SimilarityFit(neutral.landmarks[RIGID].astype(np.float64))
         ratio = portrait.width / neutral.width
         eyes = _bounded(portrait.eye_widths / (ratio * neutral.eye_widths))
         brows = _bounded(portrait.brow_height / (ratio * neutral.brow_height))
@@ -82,10 +83,10 @@ class Calibration:
     def read(self, face: Floats) -> Reading:
         """Splits (478, 3) driver landmarks into rigid motion and expression, both fitted to the portrait."""
         neutral = self.neutral
-        fit = fit_similarity(self._rigid, face[RIGID].astype(np.float64))
+        fit = self._fit.to(face[RIGID].astype(np.float64))
         out = drive.still()
         out[drive.ROTATION] = self._turn @ rotation_vector(fit.rotation)
-        out[drive.APPROACH] = np.log(fit.scale)
+        out[drive.APPROACH] = math.log(fit.scale)
         neck = fit.scale * fit.rotation @ neutral.neck + fit.translation
         out[drive.TRAVEL] = (neck - neutral.neck) / neutral.width
         to_canonical = (fit.rotation @ neutral.axes / fit.scale).astype(np.float32)
@@ -97,13 +98,13 @@ class Calibration:
         lips = self._fit_lips(change, fitted)
         np.matmul(fitted, self._to_portrait, out=out[drive.FACE].reshape(478, 3))
         residual = fit.residual / (fit.scale * neutral.width)
-        return Reading(out, float(np.abs(lips).mean()) / neutral.width, residual)
+        return Reading(out, float(np.add.reduce(np.abs(lips))) / (len(lips) * neutral.width), residual)
 
     def _fit_irises(self, change: Floats, fitted: Floats) -> None:
         """Gaze is the iris against the eye corners, in eye widths."""
-        before = change[EYE_CORNERS].mean(1, keepdims=True)
-        after = fitted[EYE_CORNERS].mean(1, keepdims=True)
-        fitted[IRISES] = after + (change[IRISES] - before) * self._eyes
+        before = change[EYE_CORNERS[:, 0]] + change[EYE_CORNERS[:, 1]]
+        after = fitted[EYE_CORNERS[:, 0]] + fitted[EYE_CORNERS[:, 1]]
+        fitted[IRISES] = change[IRISES] * self._eyes + (0.5 * (after - self._eyes[:, 0] * before))[:, None]
 
     def _fit_lids(self, change: Floats, fitted: Floats) -> None:
         """The driver's closed eye closes the portrait's, however wide either is open at rest."""

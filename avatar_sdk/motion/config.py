@@ -82,11 +82,11 @@ class OneEuroConfig:
 class SmoothingConfig:
     """One filter per part: the rigid head hard, eyes and mouth lightly."""
 
-    head: OneEuroConfig = OneEuroConfig(1.5, 8.0)
-    eyes: OneEuroConfig = OneEuroConfig(3.0, 60.0)
-    brows: OneEuroConfig = OneEuroConfig(2.0, 30.0)
+    head: OneEuroConfig = OneEuroConfig(1.0, 12.0)
+    eyes: OneEuroConfig = OneEuroConfig(3.0, 100.0)
+    brows: OneEuroConfig = OneEuroConfig(1.5, 40.0)
     mouth: OneEuroConfig = OneEuroConfig(3.0, 60.0)
-    shoulders: OneEuroConfig = OneEuroConfig(1.0, 4.0)
+    shoulders: OneEuroConfig = OneEuroConfig(1.0, 8.0)
 
 
 @dataclass(frozen=True)

@@ -53,14 +53,15 @@ def compose(drive: Floats, portrait: FaceShape) -> tuple[Floats, float, Doubles,
         scale, rotation (3, 3), translation (3,): the rigid part.
     """
     turn = drive[ROTATION].astype(np.float64)
-    angle = float(np.linalg.norm(turn))
+    angle = math.sqrt(turn @ turn)
     if angle > ROTATION_LIMIT[0]:
         turn *= limit(angle, *ROTATION_LIMIT) / angle
     rotation = rotation_matrix(turn)
     scale = math.exp(limit(float(drive[APPROACH]), *APPROACH_LIMIT))
     travel = portrait.width * np.array([limit(float(v), *TRAVEL_LIMIT) for v in drive[TRAVEL]])
     translation = portrait.neck + travel - scale * rotation @ portrait.neck
-    deformed = drive[FACE].reshape(478, 3).clip(-FACE_LIMIT, FACE_LIMIT) * np.float32(portrait.width)
+    deformed: Floats = np.minimum(np.maximum(drive[FACE], -FACE_LIMIT), FACE_LIMIT).reshape(478, 3)
+    deformed *= np.float32(portrait.width)
     deformed += portrait.landmarks
     landmarks = deformed @ (scale * rotation.T).astype(np.float32)
     landmarks += translation.astype(np.float32)

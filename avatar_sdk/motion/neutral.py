@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_sdk.motion.regions import (
-    EYE_CORNERS,
-    LOWER_LIDS,
-    LOWER_LIP,
-    MOUTH_CORNERS,
-    UPPER_LIDS,
-    UPPER_LIP,
-    face_width,
-    head_axes,
-)
-from avatar_sdk.motion.shape import gaps
+from avatar_sdk.motion.measures import Measures
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +18,7 @@ GOOD_ENOUGH = 0.12
 """Scores below this are all the same: measuring noise."""
 AVERAGED = 4
 """Faces averaged into a candidate."""
-OPEN_EYES_RATE = 0.02
+QUANTILE_RATE = 0.02
 """How quickly the memory of open eyes and a relaxed mouth follows, per pose."""
 
 
@@ -42,44 +33,35 @@ class NeutralSearch:
         recent: the last few faces with their scores.
     """
 
-    score: float = float("inf")
+    score: float = math.inf
     open_eyes: float = 0.0
     mouth_width: float = 0.0
     recent: list[tuple[float, Floats]] = field(default_factory=list)
 
-    def offer(self, face: Floats) -> Floats | None:
+    def offer(self, face: Floats, measures: Measures) -> Floats | None:
         """Returns a better neutral face when `face` completes one. Mutates itself in place."""
-        score = self._score(face)
+        score = self._score(measures)
         self.recent.append((score, face))
         if len(self.recent) > AVERAGED:
             self.recent.pop(0)
-        if self.score == float("inf"):
+        if self.score == math.inf:
             self.score = score
             return face
-        worst = max(s for s, _ in self.recent)
+        worst = max(score for score, _ in self.recent)
         if len(self.recent) < AVERAGED or worst > BETTER_BY * self.score or self.score < GOOD_ENOUGH:
             return None
         self.score = worst
-        return np.asarray(np.mean([f for _, f in self.recent], 0, dtype=np.float32))
+        return np.asarray(np.mean([face for _, face in self.recent], 0, dtype=np.float32))
 
-    def _score(self, face: Floats) -> float:
-        """0 = looking straight ahead with relaxed face; 1 = clearly not."""
-        axes = head_axes(face)
-        canonical = face @ axes.astype(np.float32)
-        eyes = canonical[EYE_CORNERS]
-        opening = float((gaps(canonical, UPPER_LIDS, LOWER_LIDS)[:, 2:5].mean(1) / _lengths(eyes)).mean())
-        width = face_width(face)
-        mouth = float(_lengths(canonical[MOUTH_CORNERS][None])[0]) / width
-        lips = abs(float(gaps(canonical, UPPER_LIP[-1], LOWER_LIP[-1]).mean())) / width
+    def _score(self, measures: Measures) -> float:
+        """0 = looking straight ahead with a relaxed face; 1 = clearly not."""
+        opening, mouth, axes = measures.lid_opening, measures.mouth_width, measures.axes
         if not self.recent:
             self.open_eyes, self.mouth_width = opening, mouth
-        # A stochastic quantile: rises four times as readily as it falls, so it rests near the 80th percentile.
-        self.open_eyes += OPEN_EYES_RATE * 0.3 * (0.8 if opening > self.open_eyes else -0.2)
-        self.mouth_width += OPEN_EYES_RATE * 0.1 * (0.5 if mouth > self.mouth_width else -0.5)
-        blink = abs(opening / max(self.open_eyes, 0.05) - 1)
-        turn = np.hypot(axes[2, 0], axes[1, 0]) / 0.25 + abs(axes[2, 1]) / 0.5
-        return float(turn + blink / 0.5 + lips / 0.05 + abs(mouth / self.mouth_width - 1) / 0.3)
-
-
-def _lengths(pairs: Floats) -> Floats:
-    return np.asarray(np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1))
+        # Stochastic quantiles: the first rises four times as readily as it falls, so it rests near the 80th percentile.
+        self.open_eyes += 0.3 * QUANTILE_RATE * (0.8 if opening > self.open_eyes else -0.2)
+        self.mouth_width += 0.1 * QUANTILE_RATE * (0.5 if mouth > self.mouth_width else -0.5)
+        turn = math.hypot(axes[2, 0], axes[1, 0]) / 0.25 + abs(axes[2, 1]) / 0.5
+        blink = abs(opening / max(self.open_eyes, 0.05) - 1) / 0.5
+        speech = max(measures.lip_opening, 0.0) / 0.05 + abs(mouth / self.mouth_width - 1) / 0.3
+        return float(turn + blink + speech)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from avatar_sdk.motion.measures import Measures
 
-from avatar_sdk.motion.regions import RIGID, face_width
-
-Floats = NDArray[np.float32]
+Place = tuple[float, float, float]
+"""Centre x, y and width of a face."""
 
 JUMP = 0.6
 """A face that moves further than this within 40 ms is suspect. Unit: face widths."""
@@ -22,29 +21,25 @@ SUSTAINED = 3
 
 @dataclass(eq=False)
 class OutlierGate:
-    """Lets faces pass unless they are not finite, have no size, or jump.
+    """Lets faces pass unless they jump.
 
     Attributes:
-        last: centre x, y, z and width of the last face that passed.
+        last: where the last face that passed was.
         last_us: its time.
-        suspect: the same of the last face that did not.
+        suspect: where the last face was that did not pass.
+        suspect_us: its time.
         suspects: how many in a row were near each other.
     """
 
-    last: Floats | None = None
+    last: Place | None = None
     last_us: int = 0
-    suspect: Floats | None = None
+    suspect: Place | None = None
     suspect_us: int = 0
     suspects: int = 0
 
-    def accept(self, face: Floats, time_us: int) -> bool:
-        """Whether (478, 3) landmarks at `time_us` can be true. Mutates itself in place."""
-        if not np.isfinite(face).all():
-            return False
-        width = face_width(face)
-        if width < 1e-4:
-            return False
-        place = np.array([*face[RIGID].mean(0), width], np.float32)
+    def accept(self, measures: Measures, time_us: int) -> bool:
+        """Whether a face at `time_us` can be true. Mutates itself in place."""
+        place = (float(measures.centre[0]), float(measures.centre[1]), measures.width)
         if self.last is not None and not _near(self.last, place, time_us - self.last_us):
             sustained = self.suspect is not None and _near(self.suspect, place, time_us - self.suspect_us)
             self.suspects = self.suspects + 1 if sustained else 1
@@ -56,8 +51,8 @@ class OutlierGate:
         return True
 
 
-def _near(before: Floats, after: Floats, interval_us: int) -> bool:
+def _near(before: Place, after: Place, interval_us: int) -> bool:
     patience = min(max(interval_us / INTERVAL_US, 1.0), 10.0)
-    growth = after[3] / before[3]
-    jump = float(np.linalg.norm(after[:2] - before[:2])) / float(min(before[3], after[3]))
-    return jump <= JUMP * patience and 1 / GROWTH**patience <= growth <= GROWTH**patience
+    growth = after[2] / before[2]
+    jump = math.hypot(after[0] - before[0], after[1] - before[1]) / min(before[2], after[2])
+    return jump <= JUMP * patience and GROWTH**-patience <= growth <= GROWTH**patience

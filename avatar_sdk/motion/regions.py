@@ -7,29 +7,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from avatar_sdk.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT
 
-# fmt: off
-RIGID: Final = np.array([
-    168, 6, 197, 195, 122, 351, 193, 417, 10, 151, 9, 109, 338, 67, 297, 54, 284, 21, 251,
-    162, 389, 127, 356, 234, 454, 33, 133, 362, 263,
-])
-# fmt: on
-"""Nose bridge, forehead, temples and eye corners: what moves with the skull."""
+Floats = NDArray[np.float32]
 
 RIGHT_SIDE: Final = np.array([234, 127, 162, 33])
 LEFT_SIDE: Final = np.array([454, 356, 389, 263])
 BROW_LINE: Final = np.array([9, 151, 10])
 NOSE_BASE: Final = np.array([2, 98, 327])
 
-# Lids from the outer to the inner corner, the upper lid's points above the lower's. First row: the subject's right eye.
-UPPER_LIDS: Final = np.array([[246, 161, 160, 159, 158, 157, 173], [466, 388, 387, 386, 385, 384, 398]])
-LOWER_LIDS: Final = np.array([[7, 163, 144, 145, 153, 154, 155], [249, 390, 373, 374, 380, 381, 382]])
-EYE_CORNERS: Final = np.array([[33, 133], [263, 362]])
-IRISES: Final = np.array([[468, 469, 470, 471, 472], [473, 474, 475, 476, 477]])
-BROWS: Final = np.array([70, 63, 105, 66, 107, 46, 53, 52, 65, 55, 300, 293, 334, 296, 336, 276, 283, 282, 295, 285])
+UPPER_LIDS: Final = np.stack([EYE_RIGHT[1:8], EYE_LEFT[1:8]])
+LOWER_LIDS: Final = np.stack([EYE_RIGHT[:8:-1], EYE_LEFT[:8:-1]])
+"""(2, 7) from the outer to the inner corner, each lower point below its upper one; the subject's right eye first."""
+EYE_CORNERS: Final = np.stack([EYE_RIGHT[[0, 8]], EYE_LEFT[[0, 8]]])
+IRISES: Final = np.stack([IRIS_RIGHT, IRIS_LEFT])
+BROWS: Final = np.concatenate([BROW_RIGHT, BROW_LEFT])
 
-# Lip rings from the outermost to the innermost, from the right to the left corner, corners left out.
 UPPER_LIP: Final = np.array(
     [
         [185, 40, 39, 37, 0, 267, 269, 270, 409],
@@ -46,34 +39,9 @@ LOWER_LIP: Final = np.array(
         [95, 88, 178, 87, 14, 317, 402, 318, 324],
     ]
 )
+"""(4, 9) rings from the outermost to the innermost, from the right to the left corner, corners left out."""
 MOUTH_CORNERS: Final = np.array([61, 291])
 JAW: Final = np.array([152, 148, 377, 176, 400, 149, 378, 150, 379, 172, 397, 136, 365, 200, 199])
-
-EYES, BROW, MOUTH = 0, 1, 2
-"""Columns of `part_weights`."""
-
-
-def head_axes(face: Floats) -> NDArray[np.float64]:
-    """The head's own axes, found from landmarks that hardly move with expression.
-
-    Args:
-        face: (478, 3) landmarks, y down, z away from the camera.
-
-    Returns:
-        (3, 3) rotation; columns: the head's right-to-left, top-to-bottom and front-to-back axes.
-    """
-    points = face.astype(np.float64)
-    across = points[LEFT_SIDE].mean(0) - points[RIGHT_SIDE].mean(0)
-    down = points[NOSE_BASE].mean(0) - points[BROW_LINE].mean(0)
-    x = across / np.linalg.norm(across)
-    y = down - (down @ x) * x
-    y /= np.linalg.norm(y)
-    return np.stack([x, y, np.cross(x, y)], 1)
-
-
-def face_width(face: Floats) -> float:
-    """Distance between the sides of the head, whatever its pose. Unit: the landmarks'."""
-    return float(np.linalg.norm(face[LEFT_SIDE].mean(0) - face[RIGHT_SIDE].mean(0)))
 
 
 def part_weights(canonical: Floats, width: float) -> tuple[Floats, Floats]:

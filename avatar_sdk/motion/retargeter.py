@@ -13,6 +13,7 @@ from avatar_sdk.motion import drive
 from avatar_sdk.motion.calibration import Calibration, Reading
 from avatar_sdk.motion.config import Gains, MotionConfig, MotionEvent, MotionSource, Neutral
 from avatar_sdk.motion.idle import IdleMotion
+from avatar_sdk.motion.measures import Measures
 from avatar_sdk.motion.regions import part_weights
 from avatar_sdk.motion.rigid import limit
 from avatar_sdk.motion.shape import FaceShape
@@ -103,14 +104,15 @@ class Retargeter:
             time_us: the frame's time on the session's clock; only differences matter.
         """
         source = MotionSource.POSE
-        if pose is None or not pose.face_present or not self._accept(state, pose):
+        measures = self._admit(state, pose) if pose is not None and pose.face_present else None
+        if pose is not None and measures is not None:
+            self._follow(state, pose, measures, time_us)
+        else:
             unseen_us = time_us - state.seen_us if state.seen_us is not None else math.inf
             held = state.idle_since_us is None and unseen_us <= 1000 * self._config.hold_ms
             source = MotionSource.HELD if held else MotionSource.IDLE
             if not held:
                 self._rest(state, time_us)
-        else:
-            self._follow(state, pose, time_us)
         target = self._goal(state, time_us)
         if state.gains is not self._config.gains:
             if state.gains is not None:
@@ -119,10 +121,14 @@ class Retargeter:
         state.shown = target + self._remaining(state, time_us)
         return self._motion(state, source)
 
-    def _accept(self, state: MotionState, pose: Pose) -> bool:
-        accepted = state.gate.accept(pose.face, pose.timestamp_us)
-        state.dropped_outliers += not accepted
-        return accepted
+    @staticmethod
+    def _admit(state: MotionState, pose: Pose) -> Measures | None:
+        """What can be measured on a pose, or None for one that cannot be true, which is counted."""
+        measures = Measures.of(pose.face)
+        if measures is not None and state.gate.accept(measures, pose.timestamp_us):
+            return measures
+        state.dropped_outliers += 1
+        return None
 
     def _goal(self, state: MotionState, time_us: int) -> Floats:
         """Where the drive is heading: idle motion, or the driver's motion with gains."""
@@ -135,7 +141,7 @@ class Retargeter:
             goal += np.float32(busy * busy * (3 - 2 * busy) * min(self._config.gains.mouth, 1.0)) * calibration.parting
         return goal
 
-    def _follow(self, state: MotionState, pose: Pose, time_us: int) -> None:
+    def _follow(self, state: MotionState, pose: Pose, measures: Measures, time_us: int) -> None:
         """Takes a new pose into the state."""
         returning = state.idle_since_us is not None
         state.idle_since_us = None
@@ -145,7 +151,7 @@ class Retargeter:
         interval_s = (pose.timestamp_us - state.pose_us) / 1e6
         paused = not 0 < interval_s < 0.5
         before = state.calibration
-        self._choose_neutral(state, pose)
+        self._choose_neutral(state, pose, measures)
         calibration = self._calibration(state)
         reading = self._read(state, calibration, pose)
         if before is not None and before is not calibration and not returning and before.portrait is self.portrait:
@@ -180,7 +186,7 @@ class Retargeter:
             state.face_lost = True
             state.events.append(MotionEvent.FACE_LOST)
 
-    def _choose_neutral(self, state: MotionState, pose: Pose) -> None:
+    def _choose_neutral(self, state: MotionState, pose: Pose, measures: Measures) -> None:
         """Keeps the driver's neutral pose up to date."""
         better = None
         if state.collected is not None:
@@ -194,7 +200,7 @@ class Retargeter:
                 state.search = None
                 state.events.append(MotionEvent.CALIBRATED)
         if better is None and self._config.neutral is Neutral.AUTO and state.search is not None:
-            better = state.search.offer(pose.face)
+            better = state.search.offer(pose.face, measures)
         if better is None and state.neutral is None:
             better = pose.face
         if better is not None:

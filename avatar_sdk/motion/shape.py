@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from avatar_client.errors import InvalidPoseError
 from numpy.typing import NDArray
 
+from avatar_sdk.motion.measures import Measures
 from avatar_sdk.motion.regions import (
     BROWS,
     EYE_CORNERS,
@@ -15,8 +17,6 @@ from avatar_sdk.motion.regions import (
     MOUTH_CORNERS,
     UPPER_LIDS,
     UPPER_LIP,
-    face_width,
-    head_axes,
 )
 
 Floats = NDArray[np.float32]
@@ -56,12 +56,18 @@ class FaceShape:
 
     @classmethod
     def of(cls, landmarks: Floats) -> FaceShape:
-        """Measures (478, 3) landmarks: y down, z away from the camera, all in one unit."""
-        axes = head_axes(landmarks)
-        width = face_width(landmarks)
+        """Measures (478, 3) landmarks: y down, z away from the camera, all in one unit.
+
+        Raises:
+            InvalidPoseError: the landmarks have no finite extent.
+        """
+        measures = Measures.of(landmarks)
+        if measures is None:
+            raise InvalidPoseError("the landmarks are no face: they have no finite extent", field="pose.face")
+        axes, width = measures.axes, measures.width
         canonical = (landmarks @ axes).astype(np.float32)
         corners = canonical[EYE_CORNERS]
-        between_eyes = canonical[EYE_CORNERS.ravel()].mean(0, dtype=np.float64)
+        between_eyes = axes.T @ measures.between_eyes
         return cls(
             landmarks=landmarks,
             axes=axes,

@@ -1,0 +1,1 @@
+"""Our own picture and motion, made from formulas."""

@@ -42,7 +42,8 @@ class Expressions:
         jaw: Handles = {int(i): (0, 0.004, 0) for i in upper.ravel()}
         jaw |= {int(lower[r, k]): (0, 0.125 * rise[k] ** 0.6 + 0.005, 0.02) for r in range(4) for k in range(9)}
         jaw |= dict.fromkeys((152, 148, 377, 176, 400, 199, 200, 175), (0, 0.13, 0.045))
-        jaw |= dict.fromkeys((149, 378, 150, 379), (0, 0.115, 0.03)) | dict.fromkeys((172, 397, 136, 365), (0, 0.06, 0.01))
+        jaw |= dict.fromkeys((149, 378, 150, 379), (0, 0.115, 0.03))
+        jaw |= dict.fromkeys((172, 397, 136, 365), (0, 0.06, 0.01))
         jaw |= dict.fromkeys(RIGHT_CORNER, (0.012, 0.055, 0.012)) | dict.fromkeys(LEFT_CORNER, (-0.012, 0.055, 0.012))
         self.jaw = self._field(jaw, still_face)
 
