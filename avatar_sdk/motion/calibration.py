@@ -110,8 +110,7 @@ class Calibration:
         """The driver's closed eye closes the portrait's, however wide either is open at rest."""
         opening = gaps(change, UPPER_LIDS, LOWER_LIDS)
         wanted = self._close_lids * np.minimum(opening, 0) + self._widen_lids * np.maximum(opening, 0)
-        crossed = np.minimum(self.neutral.lid_openings + opening, 0)
-        wanted = np.maximum(wanted, crossed - self._lid_gaps)
+        wanted = np.maximum(wanted, _floor(self.neutral.lid_openings + opening, self._lid_gaps))
         correction = wanted - gaps(fitted, UPPER_LIDS, LOWER_LIDS)
         fitted[UPPER_LIDS, 1] -= UPPER_LID_SHARE * correction
         fitted[LOWER_LIDS, 1] += (1 - UPPER_LID_SHARE) * correction
@@ -120,8 +119,7 @@ class Calibration:
         """Lips meet but never cross. Returns the driver's change of each opening."""
         opening = gaps(change, UPPER_LIP[-1], LOWER_LIP[-1])
         wanted = self._close_lips * np.minimum(opening, 0) + self._open_lips * np.maximum(opening, 0)
-        crossed = np.minimum(self.neutral.lip_openings + opening, 0)
-        wanted = np.maximum(wanted, crossed - self._lip_gaps)
+        wanted = np.maximum(wanted, _floor(self.neutral.lip_openings + opening, self._lip_gaps))
         correction = wanted - gaps(fitted, UPPER_LIP[-1], LOWER_LIP[-1])
         fitted[UPPER_LIP, 1] -= UPPER_LIP_SHARE * correction
         fitted[LOWER_LIP, 1] += (1 - UPPER_LIP_SHARE) * correction
@@ -152,6 +150,11 @@ class Calibration:
 
 def _bounded(ratio: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.clip(np.asarray(ratio, np.float64), *PROPORTION_RANGE)
+
+
+def _floor(drivers_gap: Floats, own_gap: Floats) -> Floats:
+    """How far a gap may shrink: to nothing, or to less where the driver's or the portrait's own landmarks cross."""
+    return np.asarray(np.minimum(np.minimum(drivers_gap, own_gap), 0) - own_gap)
 
 
 def _lid_factors(portrait: FaceShape, neutral: FaceShape, eyes: NDArray[np.float64]) -> tuple[Floats, Floats]:

@@ -85,7 +85,7 @@ class SmoothingConfig:
     head: OneEuroConfig = OneEuroConfig(1.0, 12.0)
     eyes: OneEuroConfig = OneEuroConfig(3.0, 100.0)
     brows: OneEuroConfig = OneEuroConfig(1.5, 40.0)
-    mouth: OneEuroConfig = OneEuroConfig(3.0, 60.0)
+    mouth: OneEuroConfig = OneEuroConfig(3.0, 100.0)
     shoulders: OneEuroConfig = OneEuroConfig(1.0, 8.0)
 
 

@@ -29,6 +29,7 @@ class OutlierGate:
         suspect: where the last face was that did not pass.
         suspect_us: its time.
         suspects: how many in a row were near each other.
+        relocated: whether the last face that passed had been taken for an outlier before.
     """
 
     last: Place | None = None
@@ -36,6 +37,7 @@ class OutlierGate:
     suspect: Place | None = None
     suspect_us: int = 0
     suspects: int = 0
+    relocated: bool = False
 
     def accept(self, measures: Measures, time_us: int) -> bool:
         """Whether a face at `time_us` can be true. Mutates itself in place."""
@@ -46,6 +48,7 @@ class OutlierGate:
             self.suspect, self.suspect_us = place, time_us
             if self.suspects < SUSTAINED:
                 return False
+        self.relocated = self.suspect is not None and self.last is not None and not _near(self.last, place, 0)
         self.last, self.last_us = place, time_us
         self.suspect, self.suspects = None, 0
         return True

@@ -143,7 +143,7 @@ class Retargeter:
 
     def _follow(self, state: MotionState, pose: Pose, measures: Measures, time_us: int) -> None:
         """Takes a new pose into the state."""
-        returning = state.idle_since_us is not None
+        returning = state.idle_since_us is not None or state.gate.relocated
         state.idle_since_us = None
         if state.face_lost:
             state.face_lost = False
