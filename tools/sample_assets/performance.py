@@ -76,8 +76,8 @@ class Expressions:
         for eye in (0, 1):
             for k in range(7):
                 gap = float(lid_gaps[eye, k])
-                blink[int(regions.UPPER_LIDS[eye, k])] = (0, 0.74 * gap, 0.004)
-                blink[int(regions.LOWER_LIDS[eye, k])] = (0, -0.10 * gap, 0)
+                blink[int(regions.UPPER_LIDS[eye, k])] = (0, 0.86 * gap, 0.004)
+                blink[int(regions.LOWER_LIDS[eye, k])] = (0, -0.12 * gap, 0)
                 squint[int(regions.LOWER_LIDS[eye, k])] = (0, -0.22 * gap, 0)
                 squint[int(regions.UPPER_LIDS[eye, k])] = (0, 0.06 * gap, 0)
         brows = tuple(int(i) for i in regions.BROWS)

@@ -38,9 +38,9 @@ FACE_RIGHT = [
 FACE = [*FACE_RIGHT, (0.0, 0.88), *[(-x, y) for x, y in reversed(FACE_RIGHT[1:])]]
 
 EYE_X, EYE_Y = 0.235, 0.0
-EYE_SCALE = np.float32(1.08)
-UPPER_LID = [(-0.118, 0.016), (-0.085, -0.030), (-0.035, -0.057), (0.022, -0.056), (0.075, -0.030), (0.117, 0.004)]
-LOWER_LID = [(0.117, 0.004), (0.075, 0.034), (0.020, 0.046), (-0.040, 0.043), (-0.090, 0.030), (-0.118, 0.016)]
+EYE_SCALE = np.float32(1.06)
+UPPER_LID = [(-0.110, 0.016), (-0.082, -0.026), (-0.035, -0.053), (0.020, -0.053), (0.072, -0.029), (0.107, 0.004)]
+LOWER_LID = [(0.107, 0.004), (0.072, 0.034), (0.020, 0.046), (-0.040, 0.043), (-0.086, 0.031), (-0.110, 0.016)]
 """One eye about its centre, from the inner to the outer corner and back (the eye on the picture's right)."""
 
 
@@ -104,7 +104,6 @@ def _sweater(c: Canvas) -> None:
         [curve([*right, (1.4, 2.4)]), curve([(-1.4, 2.4), *[(-x, y) for x, y in reversed(right)]]), curve(collar[::-1])]
     )
     body = c.shape(outline, closed=False)
-    c.paint(c.soften(body, 0.05), (120, 80, 70), 0.18)
     c.paint(body, SWEATER)
     knit = 0.5 + 0.5 * np.sin((c.x + 0.18 * np.sin(3 * c.y)) * 150)
     c.light(body * knit, 0.955)
@@ -251,7 +250,7 @@ def _eye(c: Canvas, side: float) -> None:
     c.paint(opening * c.glow(x + 0.020, y + 0.026, 0.008), (255, 240, 220), 0.5)
     c.paint(c.line(lower, (0.004, 0.008, 0.007, 0.003), smooth=False, blur=0.003), (150, 84, 72), 0.75)
     c.paint(c.line(upper, (0.004, 0.016, 0.021, 0.022, 0.016), smooth=False, blur=0.0025), (38, 22, 24), 0.96)
-    wing = placed([(0.085, -0.026), (0.117, 0.000), (0.142, -0.014)])
+    wing = placed([(0.080, -0.025), (0.107, 0.000), (0.130, -0.013)])
     c.paint(c.line(wing, (0.012, 0.016, 0.0), blur=0.002), (38, 22, 24), 0.92)
     crease = placed([(-0.100, -0.036), (-0.050, -0.083), (0.020, -0.088), (0.085, -0.058), (0.128, -0.020)])
     c.paint(c.line(crease, (0.0, 0.011, 0.013, 0.011, 0.0), blur=0.005), SKIN_SHADOW, 0.62)
