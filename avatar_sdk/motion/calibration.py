@@ -29,8 +29,8 @@ CLOSED_LIPS = 0.02
 """Lip gap over face width below which a mouth counts as closed."""
 UPPER_LID_SHARE, UPPER_LIP_SHARE = 0.8, 0.35
 """How much of a corrected opening the upper part contributes; the lower part does the rest."""
-PROPORTION_RANGE = (0.6, 1.7)
-"""Proportions beyond this are measuring errors rather than faces."""
+PROPORTION_RANGE = (0.7, 1.4)
+"""Beyond this, proportions come from an expression at rest (a portrait that grins) rather than from the face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,21 +64,22 @@ class Calibration:
         eyes = _bounded(portrait.eye_widths / (ratio * neutral.eye_widths))
         brows = _bounded(portrait.brow_height / (ratio * neutral.brow_height))
         mouth = _bounded(portrait.mouth_width / (ratio * neutral.mouth_width))
+        jaw = _bounded(portrait.lower_height / (ratio * neutral.lower_height))
         self._eyes = eyes.astype(np.float32)[:, None, None]
         self._close_lids, self._widen_lids = _lid_factors(portrait, neutral, eyes)
         lids = float(self._close_lids.mean())
-        per_part = np.array([[eyes.mean(), lids, 1.0], [1.0, brows, 1.0], [mouth, mouth, mouth]])
+        per_part = np.array([[eyes.mean(), lids, 1.0], [1.0, brows, 1.0], [mouth, jaw, jaw]])
         proportions = 1 + (share * reach[:, None]) @ (per_part - 1)
         self._proportions = proportions.astype(np.float32)
         self._lid_gaps = portrait.lid_openings / np.float32(ratio)
         self._lip_gaps = portrait.lip_openings / np.float32(ratio)
         closed = CLOSED_LIPS * neutral.width
         at_rest, driver_at_rest = float(self._lip_gaps.mean()), float(neutral.lip_openings.mean())
-        self._open_lips = np.float32(mouth)
-        self._close_lips = np.float32(mouth * min(1.0, (max(at_rest, 0) + closed) / (max(driver_at_rest, 0) + closed)))
+        self._open_lips = np.float32(jaw)
+        self._close_lips = np.float32(jaw * min(1.0, (max(at_rest, 0) + closed) / (max(driver_at_rest, 0) + closed)))
         self._to_portrait = (portrait.axes.T / neutral.width).astype(np.float32)
         self._turn = portrait.axes @ neutral.axes.T
-        self.parting = self._parting_of_lips(np.float32(mouth))
+        self.parting = self._parting_of_lips(np.float32(jaw))
 
     def read(self, face: Floats) -> Reading:
         """Splits (478, 3) driver landmarks into rigid motion and expression, both fitted to the portrait."""
@@ -125,13 +126,13 @@ class Calibration:
         fitted[LOWER_LIP, 1] += (1 - UPPER_LIP_SHARE) * correction
         return opening
 
-    def _parting_of_lips(self, mouth: np.float32) -> Floats:
+    def _parting_of_lips(self, jaw: np.float32) -> Floats:
         """Drive (drive.SIZE,) that closes what the portrait's lips are open beyond the driver's at rest.
 
         A portrait that smiles with open lips would otherwise show its teeth under every word. Spread over the lips and
         fading towards nose and chin.
         """
-        excess = np.maximum(self._lip_gaps - mouth * self.neutral.lip_openings, 0)
+        excess = np.maximum(self._lip_gaps - jaw * self.neutral.lip_openings, 0)
         points = self.portrait.canonical / np.float32(self.portrait.width)
         field = np.zeros((478, 3), np.float32)
         for ring, share in ((UPPER_LIP, UPPER_LIP_SHARE), (LOWER_LIP, UPPER_LIP_SHARE - 1)):

@@ -27,6 +27,8 @@ TRAVEL: Final = slice(4, 7)
 """Movement of the neck. Unit: face widths."""
 SHOULDERS: Final = slice(7, 11)
 """x, y of the right shoulder, then the left. Unit: face widths."""
+PLACEMENT: Final = slice(3, 11)
+"""Where the driver sits: approach, travel and shoulders."""
 FACE: Final = slice(11, 11 + 478 * 3)
 """Displacement of each landmark before the head moves. Unit: face widths."""
 SIZE: Final = FACE.stop

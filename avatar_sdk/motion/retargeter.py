@@ -27,6 +27,8 @@ CALIBRATION_US = 1_000_000
 SHOULDER_LANDMARKS = np.array([12, 11])
 """The subject's right and left shoulder among the body landmarks."""
 SHOULDER_VISIBILITY = 0.5
+FIRST_PLACE_S, PLACE_S = 1.0, 20.0
+"""In automatic mode the driver's seat is averaged over the first, then followed with the second as time constant."""
 MOUTH_BUSY = 0.02
 """Lip motion, in face widths, from which on the mouth counts as speaking."""
 MOUTH_ATTACK_S, MOUTH_RELEASE_S = 0.1, 1.0
@@ -91,6 +93,7 @@ class Retargeter:
     def set_neutral(self, state: MotionState, pose: Pose) -> None:
         """Makes `pose` the driver's neutral pose from now on. Mutates `state` in place."""
         state.search = None
+        state.place[:] = 0
         state.neutral = pose.face
         state.neutral_body = pose.body
         state.calibration = None
@@ -150,17 +153,23 @@ class Retargeter:
             state.events.append(MotionEvent.FACE_FOUND)
         interval_s = (pose.timestamp_us - state.pose_us) / 1e6
         paused = not 0 < interval_s < 0.5
-        before = state.calibration
+        before, body_before = state.calibration, state.neutral_body
         self._choose_neutral(state, pose, measures)
         calibration = self._calibration(state)
-        reading = self._read(state, calibration, pose)
+        reading = self._read(calibration, pose, state.neutral_body)
         if before is not None and before is not calibration and not returning and before.portrait is self.portrait:
             # The same pose means another drive now: the filter moves along, and the picture follows slowly.
-            moved = reading.drive - before.read(pose.face).drive
-            moved[drive.SHOULDERS] = 0
+            moved = reading.drive - self._read(before, pose, body_before).drive
+            if state.search is not None:
+                # What was found is a better expression, not a better seat.
+                state.place += moved[drive.PLACEMENT]
+                moved[drive.PLACEMENT] = 0
             if state.filter is not None:
                 state.filter.value += moved
             self._ease(state, self._remaining(state, time_us) - moved * self._gains, time_us)
+        if state.search is not None and self._config.neutral is Neutral.AUTO:
+            self._settle(state, reading, 0.04 if paused else interval_s)
+        reading.drive[drive.PLACEMENT] -= state.place
         if self._filter is None:
             state.filter = None
             state.target = reading.drive
@@ -174,6 +183,13 @@ class Retargeter:
         state.seen_us = time_us
         if returning and state.gains is not None:
             self._ease(state, state.shown - self._goal(state, time_us), time_us)
+
+    @staticmethod
+    def _settle(state: MotionState, reading: Reading, interval_s: float) -> None:
+        """Learns where the driver usually sits, quickly at first, so that a moved chair is forgotten after a while."""
+        state.place_s += interval_s
+        share = interval_s / (state.place_s if state.place_s < FIRST_PLACE_S else PLACE_S)
+        state.place += np.float32(share) * (reading.drive[drive.PLACEMENT] - state.place)
 
     def _rest(self, state: MotionState, time_us: int) -> None:
         """Nobody drives: idle, and say so after a while."""
@@ -198,6 +214,7 @@ class Retargeter:
                 better = np.median(np.stack(state.collected), 0).astype(np.float32)
                 state.collected = None
                 state.search = None
+                state.place[:] = 0
                 state.events.append(MotionEvent.CALIBRATED)
         if better is None and self._config.neutral is Neutral.AUTO and state.search is not None:
             better = state.search.offer(pose.face, measures)
@@ -205,8 +222,11 @@ class Retargeter:
             better = pose.face
         if better is not None:
             state.neutral = better
-            state.neutral_body = pose.body if pose.body is not None else state.neutral_body
             state.calibration = None
+            if state.search is None:
+                state.neutral_body = pose.body
+        if state.neutral_body is None:
+            state.neutral_body = pose.body
 
     def _calibration(self, state: MotionState) -> Calibration:
         """The driver's neutral compared with this portrait, made anew when either changed."""
@@ -221,15 +241,15 @@ class Retargeter:
             state.calibration = calibration = Calibration(self.portrait, neutral, self._share, self._reach)
         return calibration
 
-    def _read(self, state: MotionState, calibration: Calibration, pose: Pose) -> Reading:
+    @staticmethod
+    def _read(calibration: Calibration, pose: Pose, neutral_body: Floats | None) -> Reading:
+        """What the face says, and the shoulders where both are seen."""
         reading = calibration.read(pose.face)
-        if pose.body is not None:
-            if state.neutral_body is None:
-                state.neutral_body = pose.body
-            moved = pose.body[SHOULDER_LANDMARKS, :2] - state.neutral_body[SHOULDER_LANDMARKS, :2]
-            seen = np.minimum(pose.body[SHOULDER_LANDMARKS, 3], state.neutral_body[SHOULDER_LANDMARKS, 3])
-            moved[seen < SHOULDER_VISIBILITY] = 0
-            reading.drive[drive.SHOULDERS] = moved.ravel() / calibration.neutral.width
+        if pose.body is not None and neutral_body is not None:
+            now, neutral = pose.body[SHOULDER_LANDMARKS], neutral_body[SHOULDER_LANDMARKS]
+            moved = (now[:, :2] - neutral[:, :2]) / np.float32(calibration.neutral.width)
+            moved[np.minimum(now[:, 3], neutral[:, 3]) < SHOULDER_VISIBILITY] = 0
+            reading.drive[drive.SHOULDERS] = moved.ravel()
         return reading
 
     @staticmethod

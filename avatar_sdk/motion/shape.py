@@ -15,9 +15,11 @@ from avatar_sdk.motion.regions import (
     LOWER_LIDS,
     LOWER_LIP,
     MOUTH_CORNERS,
+    NOSE_BASE,
     UPPER_LIDS,
     UPPER_LIP,
 )
+from avatar_sdk.topology import CHIN
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -41,6 +43,7 @@ class FaceShape:
         lip_openings: (9,) signed gap of each pair of inner lip landmarks.
         mouth_width: distance of the mouth corners.
         brow_height: mean distance of the brows above the eyes.
+        lower_height: from the nose to the chin, the lips' opening left out.
     """
 
     landmarks: Floats
@@ -53,6 +56,7 @@ class FaceShape:
     lip_openings: Floats
     mouth_width: float
     brow_height: float
+    lower_height: float
 
     @classmethod
     def of(cls, landmarks: Floats) -> FaceShape:
@@ -67,6 +71,8 @@ class FaceShape:
         axes, width = measures.axes, measures.width
         canonical = (landmarks @ axes).astype(np.float32)
         corners = canonical[EYE_CORNERS]
+        lip_openings = gaps(canonical, UPPER_LIP[-1], LOWER_LIP[-1])
+        lower_height = float(canonical[CHIN, 1] - canonical[NOSE_BASE, 1].mean() - lip_openings.mean())
         between_eyes = axes.T @ measures.between_eyes
         return cls(
             landmarks=landmarks,
@@ -76,9 +82,10 @@ class FaceShape:
             neck=axes @ (between_eyes + width * NECK_OFFSET),
             eye_widths=np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1),
             lid_openings=gaps(canonical, UPPER_LIDS, LOWER_LIDS),
-            lip_openings=gaps(canonical, UPPER_LIP[-1], LOWER_LIP[-1]),
+            lip_openings=lip_openings,
             mouth_width=float(np.linalg.norm(canonical[MOUTH_CORNERS[0]] - canonical[MOUTH_CORNERS[1]])),
             brow_height=float(between_eyes[1] - canonical[BROWS, 1].mean()),
+            lower_height=max(lower_height, 0.1 * width),
         )
 
 

@@ -48,12 +48,16 @@ class MotionState:
         events: what happened since the last `take_events`.
         dropped_outliers: poses that could not be true and were left out.
         neutral: (478, 3) the driver's neutral face, image widths; None before the first pose.
+        place: (8,) where the driver usually sits against the neutral, `drive.PLACEMENT`; moves in automatic mode only.
+        place_s: for how long it was learned. Unit: seconds.
     """
 
     events: list[MotionEvent] = field(default_factory=list)
     dropped_outliers: int = 0
     neutral: Floats | None = None
     neutral_body: Floats | None = None
+    place: Floats = field(default_factory=lambda: drive.still()[drive.PLACEMENT])
+    place_s: float = 0.0
     search: NeutralSearch | None = field(default_factory=NeutralSearch)
     collected: list[Floats] | None = None
     collected_since_us: int = 0
