@@ -42,7 +42,8 @@ class MeshConfig:
     """How what surrounds the face moves. Lengths in face widths unless said otherwise.
 
     Attributes:
-        depth: how far behind the middle of the oval the outline of the head lies.
+        depth: how far behind the oval's own depth the outline of the head lies: above the face, below it. The neck lies
+            deeper than the hair.
         depth_reach: at which distance from the oval it lies there.
         neck_reach: distance below the face at which the head's motion has faded out.
         side_reach: the same beside and above.
@@ -51,13 +52,13 @@ class MeshConfig:
         body_scale: how much of the head's change of size it follows. Unit: 1.
     """
 
-    depth: float = 0.2
-    depth_reach: float = 0.3
+    depth: tuple[float, float] = (0.27, 0.46)
+    depth_reach: float = 0.12
     neck_reach: tuple[float, float] = (0.05, 0.75)
     side_reach: tuple[float, float] = (0.8, 1.8)
-    expression_reach: float = 0.45
-    body_travel: float = 0.8
-    body_scale: float = 0.7
+    expression_reach: float = 0.15
+    body_travel: float = 0.3
+    body_scale: float = 0.3
 
 
 class Mesh:
@@ -81,11 +82,13 @@ class Mesh:
         self._rings = rings = _ring_points(oval, centre)
         flat = rings.reshape(-1, 3)
         apart = np.linalg.norm(rings[..., :2] - oval[None, :, :2], axis=-1).reshape(-1) / width
-        # Depth: from the oval back to the plane of the head's outline, along the head's own axes.
-        on_oval = (oval - centre) @ axes[:, 2]
-        back = _smoothstep(apart / config.depth_reach)
-        wanted = np.tile(on_oval, len(RINGS)) * (1 - back) + config.depth * width * back
-        flat[:, 2] = centre[2] + (wanted - (flat[:, :2] - centre[:2]) @ axes[:2, 2]) / max(float(axes[2, 2]), 0.3)
+        # Depth: behind the oval, most of it within a short way, as cheeks and jaw curve back.
+        height = np.abs(oval[:, 1] - centre[1]).max()
+        above = ((centre[1] - oval[:, 1]) / height * 1.4 + 0.5).clip(0, 1)
+        behind = config.depth[1] + (config.depth[0] - config.depth[1]) * above
+        back = (apart.reshape(len(RINGS), SPOKES) / config.depth_reach).clip(0, 1)
+        depth = 0.9 * oval[:, 2] + 0.1 * centre[2] + width * behind * back
+        flat[:, 2] = depth.reshape(-1)
         # How much of the head's motion each vertex follows.
         down = (landmarks[CHIN] - centre) @ axes[:, 1]
         low = np.tile(_smoothstep(((oval - centre) @ axes[:, 1] / down - 0.1) / 0.6), len(RINGS))
