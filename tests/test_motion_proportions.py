@@ -67,7 +67,7 @@ def test_lips_meet_but_never_cross() -> None:
 
 
 def test_an_open_smile_closes_while_the_driver_speaks_and_comes_back_after() -> None:
-    rest, wide = neutral_face(), with_openings(neutral_face(), lips=0.05)
+    rest, wide = neutral_face(), with_openings(neutral_face(), lips=0.08)
     laughing = portrait_of(with_openings(neutral_face(), lips=0.10))
     speech = [rest, *[wide, rest] * 12]
     driven = driven_by(laughing, [*speech, *[rest] * 150])
@@ -158,3 +158,21 @@ def test_extreme_turns_stay_sane(yaw: float) -> None:
         assert np.isfinite(motion.landmarks).all()
         assert np.degrees(np.arccos((np.trace(motion.head_rotation) - 1) / 2)) <= 60.1
         assert np.abs(motion.landmarks.mean(0) - portrait.mean(0)).max() < 2 * width
+
+
+def test_a_grinning_portrait_stops_grinning_while_the_driver_frowns() -> None:
+    rest = neutral_face()
+    corners = [*MOUTH_CORNERS, 78, 308]
+
+    def with_corners(face: Floats, wider: float, lower: float) -> Floats:
+        measures = measured(face)
+        out = face.astype(np.float64)
+        middle = out[corners].mean(0)
+        out[corners] = middle + wider * (out[corners] - middle) + lower * measures.width * measures.axes[:, 1]
+        return out.astype(np.float32)
+
+    grinning = portrait_of(with_corners(rest, wider=1.5, lower=-0.05))
+    frown = with_corners(rest, wider=0.9, lower=0.06)
+    still, frowning = driven_by(grinning, [rest, *[frown] * 25])[:: 25]
+    assert np.abs(still - grinning).max() < 0.01
+    assert measured(frowning).mouth_width < 0.82 * measured(grinning).mouth_width

@@ -14,6 +14,7 @@ from avatar_sdk.motion.regions import (
     IRISES,
     LOWER_LIDS,
     LOWER_LIP,
+    MOUTH_CORNERS,
     UPPER_LIDS,
     UPPER_LIP,
 )
@@ -33,13 +34,21 @@ PROPORTION_RANGE = (0.7, 1.4)
 """Beyond this, proportions come from an expression at rest (a portrait that grins) rather than from the face."""
 
 
+NARROW_MOUTH, WIDER_MOUTH = 0.38, 1.12
+"""Mouth width over face width of pursed lips, and how much wider than another a mouth is without smiling."""
+RELAXED_SHARE, SMILE_LIFT = 0.8, 0.5
+"""How much of a portrait's grin goes while its mouth is busy, and how far corners sink per way inwards."""
+MOUTH_REACH = 0.12
+"""How far the skin around the lips follows them. Unit: face widths."""
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """What one driver face says.
 
     Attributes:
         drive: (drive.SIZE,) float32.
-        mouth_motion: how far the lips are from their rest. Unit: face widths.
+        mouth_motion: how far lips and mouth corners are from their rest. Unit: face widths.
         residual: misfit of the rigid points. Unit: face widths.
     """
 
@@ -79,7 +88,7 @@ class Calibration:
         self._close_lips = np.float32(jaw * min(1.0, (max(at_rest, 0) + closed) / (max(driver_at_rest, 0) + closed)))
         self._to_portrait = (portrait.axes.T / neutral.width).astype(np.float32)
         self._turn = portrait.axes @ neutral.axes.T
-        self.parting = self._parting_of_lips(np.float32(jaw))
+        self.relaxation = self._relaxation(np.float32(jaw))
 
     def read(self, face: Floats) -> Reading:
         """Splits (478, 3) driver landmarks into rigid motion and expression, both fitted to the portrait."""
@@ -99,7 +108,8 @@ class Calibration:
         lips = self._fit_lips(change, fitted)
         np.matmul(fitted, self._to_portrait, out=out[drive.FACE].reshape(478, 3))
         residual = fit.residual / (fit.scale * neutral.width)
-        return Reading(out, float(np.add.reduce(np.abs(lips))) / (len(lips) * neutral.width), residual)
+        parted = float(np.add.reduce(np.abs(lips))) / len(lips)
+        return Reading(out, max(parted, _sinking_of_corners(change)) / neutral.width, residual)
 
     def _fit_irises(self, change: Floats, fitted: Floats) -> None:
         """Gaze is the iris against the eye corners, in eye widths."""
@@ -126,27 +136,41 @@ class Calibration:
         fitted[LOWER_LIP, 1] += (1 - UPPER_LIP_SHARE) * correction
         return opening
 
-    def _parting_of_lips(self, jaw: np.float32) -> Floats:
-        """Drive (drive.SIZE,) that closes what the portrait's lips are open beyond the driver's at rest.
+    def _relaxation(self, jaw: np.float32) -> Floats:
+        """Drive (drive.SIZE,) from the portrait's own smile to a mouth like the driver's at rest.
 
-        A portrait that smiles with open lips would otherwise show its teeth under every word. Spread over the lips and
-        fading towards nose and chin.
+        A portrait that smiles would otherwise show its teeth under every word and grin under every frown. It closes
+        what the lips are open beyond the driver's, and takes back most of what the mouth is wider than faces differ by.
         """
+        portrait = self.portrait
         excess = np.maximum(self._lip_gaps - jaw * self.neutral.lip_openings, 0)
-        points = self.portrait.canonical / np.float32(self.portrait.width)
+        points = portrait.canonical / np.float32(portrait.width)
+        corners = points[MOUTH_CORNERS]
+        middle, half_width = corners.mean(0), 0.5 * portrait.mouth_width / portrait.width
+        usual = max(self.neutral.mouth_width / self.neutral.width, NARROW_MOUTH)
+        grin = max(0.0, 1 - WIDER_MOUTH * usual / (2 * half_width)) * RELAXED_SHARE
+
+        lips = np.concatenate([UPPER_LIP[0], LOWER_LIP[0], MOUTH_CORNERS])
+        distance = np.linalg.norm(points[:, None, :2] - points[None, lips, :2], axis=2)
+        nearest = distance.argmin(1)
+        fade = np.exp(-((distance.min(1) / MOUTH_REACH) ** 2))
+        # Upper lip down, lower lip up; landmarks around the mouth follow the lip they are next to.
+        closing = np.concatenate([UPPER_LIP_SHARE * excess, (UPPER_LIP_SHARE - 1) * excess, [0.0, 0.0]])[nearest]
+        aside = np.clip((points[:, 0] - middle[0]) / half_width, -1, 1)
         field = np.zeros((478, 3), np.float32)
+        field[:, 0] = -grin * half_width * self.neutral.width * aside * fade
+        field[:, 1] = closing * fade + SMILE_LIFT * grin * half_width * self.neutral.width * aside**2 * fade
         for ring, share in ((UPPER_LIP, UPPER_LIP_SHARE), (LOWER_LIP, UPPER_LIP_SHARE - 1)):
-            outer = points[ring[0]]
-            distance = np.linalg.norm(points[:, None, :2] - outer[None, :, :2], axis=2)
-            nearest = distance.argmin(1)
-            side = points[:, 1] < outer[nearest, 1] if share > 0 else points[:, 1] > outer[nearest, 1]
-            fade = np.exp(-((distance.min(1) / 0.12) ** 2)) * side
-            field[:, 1] += share * excess[nearest] * fade
-        for ring, share in ((UPPER_LIP, UPPER_LIP_SHARE), (LOWER_LIP, UPPER_LIP_SHARE - 1)):
-            field[ring, 1] = share * excess
+            field[ring, 1] += share * excess - closing[ring] * fade[ring]
         out = drive.still()
         out[drive.FACE] = (field @ self._to_portrait).ravel()
         return out
+
+
+def _sinking_of_corners(change: Floats) -> float:
+    """How far the mouth corners went in and down: away from a smile, not into one."""
+    right, left = change[MOUTH_CORNERS, :2].tolist()
+    return 0.5 * max(math.hypot(max(right[0], 0), max(right[1], 0)), math.hypot(min(left[0], 0), max(left[1], 0)))
 
 
 def _bounded(ratio: NDArray[np.float64] | float) -> NDArray[np.float64]:

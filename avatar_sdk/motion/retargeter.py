@@ -29,8 +29,8 @@ SHOULDER_LANDMARKS = np.array([12, 11])
 SHOULDER_VISIBILITY = 0.5
 FIRST_PLACE_S, PLACE_S = 1.0, 20.0
 """In automatic mode the driver's seat is averaged over the first, then followed with the second as time constant."""
-MOUTH_BUSY = 0.02
-"""Lip motion, in face widths, from which on the mouth counts as speaking."""
+MOUTH_BUSY = (0.012, 0.032)
+"""Mouth motion up to which it is at rest, and from which on it is busy. Unit: face widths."""
 MOUTH_ATTACK_S, MOUTH_RELEASE_S = 0.1, 1.0
 
 
@@ -139,9 +139,10 @@ class Retargeter:
             return self._idle.drive(time_us) if self._idle else drive.still()
         goal = state.target * self._gains
         calibration = state.calibration
-        if calibration is not None and state.mouth_motion > 0:
-            busy = min(state.mouth_motion / MOUTH_BUSY, 1.0)
-            goal += np.float32(busy * busy * (3 - 2 * busy) * min(self._config.gains.mouth, 1.0)) * calibration.parting
+        if calibration is not None and state.mouth_motion > MOUTH_BUSY[0]:
+            busy = min((state.mouth_motion - MOUTH_BUSY[0]) / (MOUTH_BUSY[1] - MOUTH_BUSY[0]), 1.0)
+            share = busy * busy * (3 - 2 * busy) * min(self._config.gains.mouth, 1.0)
+            goal += np.float32(share) * calibration.relaxation
         return goal
 
     def _follow(self, state: MotionState, pose: Pose, measures: Measures, time_us: int) -> None:
