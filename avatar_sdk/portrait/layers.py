@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from avatar_client.errors import InvalidConfigError
@@ -33,14 +35,34 @@ def person_matte(canvas: Pixels, person: Floats, landmarks: Floats) -> Floats:
     inside = face > 0
     if float(person[inside].mean() if inside.any() else 0.0) < 0.7:
         person = np.maximum(person, _bust(landmarks, (height, width)))
-    radius = max(2, round(0.012 * max(height, width)))
-    guide = canvas.astype(np.float32) / 255
-    refined = cv2.ximgproc.guidedFilter(guide, person, radius, 2e-4)
-    refined = np.clip((refined - 0.12) / 0.76, 0, 1)
-    # Far from the outline the coarse segmentation knows better than the photo's texture.
-    sure = cv2.blur(person, (2 * radius + 1, 2 * radius + 1))
-    refined = np.where(sure > 0.97, 1, np.where(sure < 0.03, 0, refined))
+    photo = canvas.astype(np.float32)
+    band = 0.012 * max(height, width)
+    front = fill(photo, _shrunk(person > 0.5, band))
+    back = fill(photo, _shrunk(person < 0.1, 0.5 * band))
+    # Between a sure inside and a sure outside, alpha is where the colour lies between theirs.
+    apart = front - back
+    contrast = (apart * apart).sum(-1)
+    by_colour = np.clip(((photo - back) * apart).sum(-1) / (contrast + 1), 0, 1)
+    by_shape = np.clip(2.5 * (person - 0.5) + 0.5, 0, 1)
+    trust = contrast / (contrast + 40.0**2)
+    mixed = by_shape + trust * (by_colour - by_shape)
+    mixed *= _smoothstep((person - 0.03) / 0.3)
+    mixed += (1 - mixed) * _smoothstep((person - 0.7) / 0.27)
+    refined = cv2.ximgproc.guidedFilter(photo / 255, mixed.astype(np.float32), max(2, round(0.25 * band)), 1e-4)
+    refined = np.clip((refined - 0.06) / 0.88, 0, 1)
     return np.maximum(refined, cv2.GaussianBlur(face, (0, 0), 1.5).astype(np.float32) / 255).astype(np.float32)
+
+
+def _smoothstep(x: Floats) -> Floats:
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _shrunk(region: NDArray[np.bool_], by_px: float) -> Floats:
+    """1 inside `region`, further than `by_px` from its edge; else 0."""
+    side = 2 * max(1, round(by_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.erode(region.astype(np.uint8), kernel).astype(np.float32)
 
 
 def _bust(landmarks: Floats, size: tuple[int, int]) -> Floats:
@@ -82,8 +104,60 @@ def fill(colours: Floats, known: Floats) -> Floats:
     return np.asarray(colours * known[..., None] + below * (1 - known[..., None]), np.float32)
 
 
+def continue_background(canvas: Floats, known: Floats) -> Floats:
+    """Fills what is not known: rows and columns go on straight beyond its border, so that walls, shelves and curtains
+    do, and ever smoother far from it.
+
+    Args:
+        canvas: (H, W, 3) float32.
+        known: (H, W) float32, 1 = background, 0 = to be filled.
+
+    Returns:
+        (H, W, 3) float32 in [0, 255].
+    """
+    smooth = fill(canvas, known)
+    y, x = np.nonzero(known < 1)
+    if len(y) in (0, known.size):
+        return smooth
+    height, width = known.shape
+    total = np.zeros((len(y), 3), np.float32)
+    weights = np.full((len(y), 1), 1e-12, np.float32)
+    nearest = np.full(len(y), np.inf, np.float32)
+    length = 2 * round(0.008 * max(height, width)) + 1
+    for border, axis, size in _borders(known):
+        at, place = border[y, x], (y, x)[axis]
+        gap = np.abs(place - at).astype(np.float32)
+        gap[(at < 0) | (at >= size)] = np.inf
+        kernel = (1, length) if axis == 0 else (length, 1)
+        calm = cv2.blur(canvas * known[..., None], kernel) / np.maximum(cv2.blur(known, kernel), 1e-6)[..., None]
+        at = at.clip(0, size - 1)
+        weight = 1 / gap[:, None] ** 2
+        total += weight * (calm[at, x] if axis == 0 else calm[y, at])
+        weights += weight
+        nearest = np.minimum(nearest, gap)
+    reach = 0.12 * max(height, width)
+    near = np.exp(-((nearest / reach) ** 2))[:, None] * (weights > 1e-11)
+    filled = smooth.copy()
+    filled[y, x] += near * (total / weights - filled[y, x])
+    # Straight lines that meet at an angle are blended, the more so the further they have come.
+    soft = cv2.GaussianBlur(filled, (0, 0), 0.01 * max(height, width))
+    apart = cv2.distanceTransform((known < 1).astype(np.uint8), cv2.DIST_L2, 3)[..., None]
+    filled += np.clip(apart / (0.5 * reach), 0, 1) * (soft - filled)
+    return filled.clip(0, 255)
+
+
+def _borders(known: Floats) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+    """For each of four directions: the nearest known pixel's index that way (< 0 or >= size: none), axis and size."""
+    for axis in (0, 1):
+        size = known.shape[axis]
+        index = np.arange(size).reshape((-1, 1) if axis == 0 else (1, -1))
+        yield np.maximum.accumulate(np.where(known >= 1, index, -1), axis), axis, size
+        backwards = np.flip(np.where(known >= 1, index, size), axis)
+        yield np.flip(np.minimum.accumulate(backwards, axis), axis), axis, size
+
+
 def part_layers(canvas: Pixels, matte: Floats, beyond: Floats, reach_px: float) -> tuple[Pixels, Pixels]:
-    """Person and background, such that `person + (1 - alpha) * background` is the photo again, to the last bit or two.
+    """Person and background; neither holds the other's colours.
 
     Args:
         canvas: (H, W, 3) uint8 RGB.
@@ -92,41 +166,19 @@ def part_layers(canvas: Pixels, matte: Floats, beyond: Floats, reach_px: float) 
         reach_px: how far around the person the photo is not trusted to be background.
 
     Returns:
-        person: (H, W, 4) uint8 RGBA, colours multiplied by alpha.
+        person: (H, W, 4) uint8 RGBA, colours multiplied by alpha; edge colours continue those inside.
         background: (H, W, 3) uint8 RGB, filled in behind the person.
     """
     photo = canvas.astype(np.float32)
     side = 2 * max(1, round(reach_px)) + 1
     hole = cv2.dilate((matte > 0.02).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    known = (1 - hole.astype(np.float32)) * (beyond <= 24)
-    behind = fill(photo, known)
-    # Right beside the person the photo itself is the background.
-    edge = np.clip(matte / 0.02, 0, 1)[..., None]
-    behind = (photo + (behind - photo) * edge).clip(0, 255)
-    # The least alpha with which some colour in [0, 255] over `behind` gives the photo's.
-    short = np.where(photo < behind, 1 - photo / np.maximum(behind, 1), (photo - behind) / np.maximum(255 - behind, 1))
-    alpha = np.where(matte > 0.02, np.maximum(matte, short.max(-1)), matte).clip(0, 1)[..., None]
-    alpha = (alpha * 255).round()
-    background = behind.round()
-    person = photo - (1 - alpha / 255) * background
-    person = np.minimum(person.clip(0, 255), alpha + 1)
-    return np.concatenate([person, alpha], -1).round().clip(0, 255).astype(np.uint8), background.astype(np.uint8)
-
-
-def clean_person(person: Pixels) -> Pixels:
-    """The person with edge colours continued from inside, free of the old background.
-
-    Args:
-        person: (H, W, 4) uint8 RGBA, colours multiplied by alpha.
-
-    Returns:
-        The same with clean edges, (H, W, 4) uint8.
-    """
-    alpha = person[..., 3].astype(np.float32) / 255
-    inner = fill(person[..., :3].astype(np.float32), (alpha > 0.95).astype(np.float32))
-    clean = inner * alpha[..., None]
-    soft = (alpha <= 0.95)[..., None]
-    return np.concatenate([np.where(soft, clean.round(), person[..., :3]).astype(np.uint8), person[..., 3:]], -1)
+    known = ((hole == 0) & (beyond <= 0)).astype(np.float32)
+    behind = continue_background(photo, known)
+    inner = fill(photo, (matte > 0.95).astype(np.float32))
+    alpha = matte[..., None]
+    colours = inner + (photo - inner) * np.clip(2 * alpha - 1, 0, 1)
+    person = np.concatenate([colours * alpha, 255 * alpha], -1)
+    return person.round().clip(0, 255).astype(np.uint8), behind.round().astype(np.uint8)
 
 
 def make_background(filled: Pixels, background: Background) -> Pixels:

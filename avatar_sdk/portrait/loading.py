@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_sdk.portrait.config import BackgroundKind, PortraitConfig
+from avatar_sdk.portrait.config import PortraitConfig
 from avatar_sdk.portrait.framing import choose_view, sample_canvas
-from avatar_sdk.portrait.layers import clean_person, make_background, part_layers, person_matte
+from avatar_sdk.portrait.layers import make_background, part_layers, person_matte
 from avatar_sdk.portrait.photo import decode_photo, read_photo
 from avatar_sdk.portrait.reader import PortraitReader
 
@@ -73,10 +73,7 @@ def _prepare(photo: NDArray[np.uint8], reduced: float, config: PortraitConfig, r
     face_px = float(np.ptp(landmarks[:, :2], 0).max())
     person, behind = part_layers(canvas, matte, beyond, 0.03 * face_px)
     window = np.s_[margin:-margin, margin:-margin]
-    background = np.ascontiguousarray(behind[window])
-    if config.background.kind is not BackgroundKind.KEEP:
-        background = make_background(background, config.background)
-        person = clean_person(person)
+    background = make_background(np.ascontiguousarray(behind[window]), config.background)
     seen = person[window].astype(np.uint16)
     image = seen[..., :3] + (background * (255 - seen[..., 3:]) + 127) // 255
     affine = view.affine.copy()
