@@ -24,6 +24,7 @@ from avatar_client.capture import (
     mirrored,
     open_source,
 )
+from avatar_client.clock import monotonic_us
 from avatar_client.errors import CameraError, InvalidVideoError
 from numpy.typing import NDArray
 
@@ -86,12 +87,12 @@ def test_a_looped_video_goes_on_in_time(tmp_path: Path) -> None:
 
 def test_a_paced_video_keeps_its_intervals_on_this_machines_clock(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4")
-    before_us = capture.monotonic_us()
+    before_us = monotonic_us()
     with open_source(str(path), CaptureConfig(realtime=True)) as source:
         times_us = [time_us for _, time_us in source]
     assert isinstance(source, PacedVideoSource)
     assert source.live
-    assert before_us <= times_us[0] <= capture.monotonic_us()
+    assert before_us <= times_us[0] <= monotonic_us()
     assert all((later - times_us[0]) % 40_000 == 0 for later in times_us)
     assert len(times_us) + source.dropped == FRAMES
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from avatar_client.capture.camera import Camera, CameraSource, find_camera, list_cameras
-from avatar_client.capture.source import CaptureConfig, FrameSource, Image, Shot, monotonic_us
+from avatar_client.capture.source import CaptureConfig, FrameSource, Image, Shot
 from avatar_client.capture.video import PacedVideoSource, VideoSource
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "find_camera",
     "list_cameras",
     "mirrored",
-    "monotonic_us",
     "open_source",
 ]
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from avatar_client.capture.source import CaptureConfig, LiveSource, missing_dependency, monotonic_us
+from avatar_client.capture.source import CaptureConfig, LiveSource, missing_dependency
+from avatar_client.clock import monotonic_us
 from avatar_client.errors import CameraError
 
 _SILENCE_S: Final = 5.0

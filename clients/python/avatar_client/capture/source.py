@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -123,11 +122,6 @@ class LiveSource(FrameSource):
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join()
-
-
-def monotonic_us() -> int:
-    """Now, on the clock that live images and latencies are told by. Unit: microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 def missing_dependency(error: ImportError) -> MissingDependencyError:

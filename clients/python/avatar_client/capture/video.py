@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avatar_client.capture.source import FrameSource, Image, LiveSource, Shot, missing_dependency, monotonic_us
+from avatar_client.capture.source import FrameSource, Image, LiveSource, Shot, missing_dependency
+from avatar_client.clock import monotonic_us
 from avatar_client.errors import InvalidVideoError
 
 if TYPE_CHECKING:
