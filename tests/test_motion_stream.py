@@ -312,6 +312,18 @@ def test_new_gains_ease_in() -> None:
     assert measured(after[-1].landmarks).axes == pytest.approx(measured(sample_portrait()).axes, abs=1e-3)
 
 
+def test_the_neutral_mode_can_be_changed_while_running() -> None:
+    aside = turned(neutral_face(), yaw=20)
+    retargeter = Retargeter(sample_portrait(), replace(EXACT, neutral=Neutral.ABSOLUTE))
+    state = retargeter.start()
+    absolute = drive(retargeter, repeated(aside, 5), state)
+    retargeter.config = EXACT
+    motions = drive(retargeter, repeated(aside, 20), state, start=5)
+    assert measured(absolute[-1].landmarks).axes == pytest.approx(measured(aside).axes, abs=1e-3)
+    assert np.abs(motions[-1].landmarks - sample_portrait()).max() < 0.01
+    assert largest_step([absolute[-1], *motions]) < 0.15 * width_px()
+
+
 def test_a_new_portrait_keeps_the_drivers_calibration() -> None:
     retargeter = Retargeter(sample_portrait(), EXACT)
     state = retargeter.start()

@@ -14,6 +14,7 @@ from avatar_sdk.motion.calibration import Calibration, Reading
 from avatar_sdk.motion.config import Gains, MotionConfig, MotionEvent, MotionSource, Neutral
 from avatar_sdk.motion.idle import IdleMotion
 from avatar_sdk.motion.measures import Measures
+from avatar_sdk.motion.neutral import NeutralSearch
 from avatar_sdk.motion.regions import part_weights
 from avatar_sdk.motion.rigid import limit
 from avatar_sdk.motion.shape import FaceShape
@@ -94,6 +95,7 @@ class Retargeter:
         """Makes `pose` the driver's neutral pose from now on. Mutates `state` in place."""
         state.search = None
         state.place[:] = 0
+        state.neutral_mode = self._config.neutral
         state.neutral = pose.face
         state.neutral_body = pose.body
         state.calibration = None
@@ -161,8 +163,8 @@ class Retargeter:
         if before is not None and before is not calibration and not returning and before.portrait is self.portrait:
             # The same pose means another drive now: the filter moves along, and the picture follows slowly.
             moved = reading.drive - self._read(before, pose, body_before).drive
-            if state.search is not None:
-                # What was found is a better expression, not a better seat.
+            if state.search is not None and state.search.seen > 1:
+                # What was found is a better expression, not a better seat; the search's first face is both.
                 state.place += moved[drive.PLACEMENT]
                 moved[drive.PLACEMENT] = 0
             if state.filter is not None:
@@ -205,6 +207,11 @@ class Retargeter:
 
     def _choose_neutral(self, state: MotionState, pose: Pose, measures: Measures) -> None:
         """Keeps the driver's neutral pose up to date."""
+        if state.neutral_mode is not self._config.neutral:
+            if state.neutral_mode is not None:
+                state.search, state.neutral, state.neutral_body = NeutralSearch(), None, None
+                state.place[:] = 0
+            state.neutral_mode = self._config.neutral
         better = None
         if state.collected is not None:
             if not state.collected:

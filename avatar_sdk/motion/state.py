@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avatar_sdk.motion import drive
 from avatar_sdk.motion.calibration import Calibration
-from avatar_sdk.motion.config import Gains, MotionEvent, MotionSource
+from avatar_sdk.motion.config import Gains, MotionEvent, MotionSource, Neutral
 from avatar_sdk.motion.neutral import NeutralSearch
 from avatar_sdk.motion.outliers import OutlierGate
 from avatar_sdk.motion.smoothing import OneEuroState
@@ -56,6 +56,7 @@ class MotionState:
     dropped_outliers: int = 0
     neutral: Floats | None = None
     neutral_body: Floats | None = None
+    neutral_mode: Neutral | None = None
     place: Floats = field(default_factory=lambda: drive.still()[drive.PLACEMENT])
     place_s: float = 0.0
     search: NeutralSearch | None = field(default_factory=NeutralSearch)
