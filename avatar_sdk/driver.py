@@ -117,7 +117,7 @@ class VideoDriver(Driver):
         with VideoSource(path) as video:
             self.fps = video.fps or DEFAULT_FPS
             self.aspect = video.height_px / video.width_px
-        self.count = _frame_count(path, self.fps)
+        self.count = frame_count(path, self.fps)
 
     def observe(self) -> Generator[Observation, None, None]:
         """The frames with their poses."""
@@ -160,7 +160,8 @@ def _with_face(pose: Pose, path: Path, index: int) -> Pose:
     return pose
 
 
-def _frame_count(path: Path, fps: float) -> int:
+def frame_count(path: Path, fps: float) -> int:
+    """How many frames a video has, as far as its header tells; 0 = unknown."""
     import av
 
     with av.open(str(path)) as container:

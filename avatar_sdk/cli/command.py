@@ -1,0 +1,46 @@
+"""What every command has: examples in its help, and errors as one clear line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import typer
+from avatar_client.errors import AvatarError
+from typer.core import TyperCommand
+
+ERROR_EXIT: Final = 2
+"""Exit code of every error that the user can do something about."""
+INTERRUPTED_EXIT: Final = 130
+
+
+class AvatarCommand(TyperCommand):
+    """Prints an `AvatarError` as one line and leaves with 2; with `--verbose`, lets the traceback through."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help, and the examples as they are: wrapped commands could not be copied."""
+        shown, self.epilog = self.epilog, None
+        super().format_help(ctx, formatter)
+        self.epilog = shown
+        typer.echo(shown)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        verbose = ctx.params.get("verbose", False)
+        try:
+            return super().invoke(ctx)
+        except AvatarError as error:
+            if verbose:
+                raise
+            name = type(error).__name__
+            print(f"avatar {self.name}: {error.message} [{name}]", file=sys.stderr)  # noqa: T201
+            raise SystemExit(ERROR_EXIT) from None
+        except KeyboardInterrupt:
+            if verbose:
+                raise
+            raise SystemExit(INTERRUPTED_EXIT) from None
+
+
+def examples(*lines: str) -> str:
+    """An epilog for `--help`."""
+    return "\n".join(["Examples:", *(f"  {line}" for line in lines), ""])
