@@ -78,7 +78,7 @@ class Mouth:
         skin = np.median(portrait.image[at[:, 1], at[:, 0]].astype(np.float32), 0)
         light = float(np.clip(skin.mean() / 170, 0.15, 1.15))
         tint = ((skin + 60) / (skin.mean() + 60)) ** 0.5
-        colours = np.array([[205, 198, 186], [44, 17, 18], [128, 66, 64]], np.float32)
+        colours = np.array([[212, 180, 168], [100, 54, 56], [170, 98, 104]], np.float32)
         self._colours = (colours * light * tint).clip(0, 255).astype(np.float32)
         edge = max(config.tooth_edge, 0.8 * self._opening * own)
         self._shape = np.array([edge, 0.5 * config.tooth_edge, unit / half_width], np.float32)
@@ -207,8 +207,8 @@ def _paint(
                 own = np.float32(own_teeth[b, a]) / np.float32(255)
             fu, fv = np.float32(u - a), np.float32(v - b)
             for k in range(3):
-                colour = colours[1, k] + np.float32(0.55) * tongue * (colours[2, k] - colours[1, k])
-                colour += lower * np.float32(0.75) * (colours[0, k] * np.float32(0.62) - colour)
+                colour = colours[1, k] + np.float32(0.8) * tongue * (colours[2, k] - colours[1, k])
+                colour += lower * np.float32(0.75) * (colours[0, k] * np.float32(0.78) - colour)
                 colour += upper * (colours[0, k] * bright - colour)
                 if own > 0:
                     first = portrait[b, a, k] + fu * (np.float32(portrait[b, a + 1, k]) - portrait[b, a, k])
