@@ -111,8 +111,8 @@ def _sweater(c: Canvas) -> None:
     c.paint(body * c.glow(1.05, 1.95, 0.55, 0.75), SWEATER_SHADOW, 0.75)
     c.paint(body * c.glow(0.0, 1.48, 0.34, 0.12), SWEATER_SHADOW, 0.35)
     for side in (-1, 1):
-        fold = c.line([(0.72 * side, 1.55), (0.70 * side, 1.75), (0.76 * side, 2.0)], (0.0, 0.05, 0.06), blur=0.03)
-        c.paint(body * fold, SWEATER_SHADOW, 0.6)
+        fold = c.line([(0.72 * side, 1.55), (0.70 * side, 1.75), (0.76 * side, 2.0)], (0.0, 0.06, 0.05), blur=0.045)
+        c.paint(body * fold, SWEATER_SHADOW, 0.4)
     band = c.line(collar, (0.085, 0.10, 0.10, 0.10, 0.085))
     c.paint(c.soften(band, 0.02), (90, 52, 48), 0.30)
     c.paint(band, (58, 134, 140))
@@ -152,6 +152,7 @@ def _skin(c: Canvas, face: Mask) -> None:
     c.paint(face * c.glow(-0.26, 0.20, 0.16, 0.10), (250, 208, 180), 0.45)
     c.paint(face * c.glow(0.24, 0.20, 0.14, 0.09), (248, 204, 176), 0.26)
     c.paint(face * c.glow(0.0, 0.735, 0.10, 0.06), (246, 202, 174), 0.36)
+    c.paint(face * c.glow(-0.475, 0.12, 0.035, 0.30), (255, 224, 196), 0.40)
     for side in (-1, 1):
         c.paint(face * c.glow(0.295 * side, 0.27, 0.15, 0.105), BLUSH, 0.32)
         socket = c.glow(0.225 * side, -0.055, 0.155, 0.075)
@@ -199,12 +200,12 @@ def _nose(c: Canvas) -> None:
 
 
 def _mouth(c: Canvas) -> None:
-    seam = [(-0.200, 0.528), (-0.12, 0.552), (-0.05, 0.560), (0.0, 0.566), (0.05, 0.560), (0.12, 0.552), (0.200, 0.528)]
+    seam = [(-0.204, 0.519), (-0.12, 0.550), (-0.05, 0.560), (0.0, 0.566), (0.05, 0.560), (0.12, 0.550), (0.204, 0.519)]
     upper = curve(
-        [(-0.200, 0.528), (-0.11, 0.509), (-0.040, 0.490), (0.0, 0.499), (0.040, 0.490), (0.11, 0.509), (0.200, 0.528)]
+        [(-0.204, 0.519), (-0.11, 0.509), (-0.040, 0.490), (0.0, 0.499), (0.040, 0.490), (0.11, 0.509), (0.204, 0.519)]
     )
     lower = curve(
-        [(0.200, 0.528), (0.13, 0.587), (0.06, 0.620), (0.0, 0.626), (-0.06, 0.620), (-0.13, 0.587), (-0.200, 0.528)]
+        [(0.204, 0.519), (0.13, 0.587), (0.06, 0.620), (0.0, 0.626), (-0.06, 0.620), (-0.13, 0.587), (-0.204, 0.519)]
     )
     middle = curve(seam)
     upper_lip = c.shape(np.concatenate([upper, middle[::-1]]), blur=0.004, closed=False)
@@ -217,7 +218,7 @@ def _mouth(c: Canvas) -> None:
     c.paint(upper_lip * c.glow(-0.05, 0.512, 0.05, 0.010), (222, 148, 136), 0.5)
     c.paint(c.line(seam, (0.004, 0.012, 0.013, 0.012, 0.004), blur=0.003), (92, 36, 38), 0.92)
     for side in (-1, 1):
-        c.paint(c.glow(0.208 * side, 0.526, 0.020, 0.016), SKIN_SHADOW, 0.5)
+        c.paint(c.glow(0.212 * side, 0.516, 0.020, 0.016), SKIN_SHADOW, 0.5)
         c.paint(
             c.line([(0.140 * side, 0.36), (0.205 * side, 0.43), (0.238 * side, 0.52)], (0.0, 0.022, 0.0), blur=0.016),
             SKIN_DEEP,
@@ -250,8 +251,8 @@ def _eye(c: Canvas, side: float) -> None:
     c.paint(opening * c.glow(x + 0.020, y + 0.026, 0.008), (255, 240, 220), 0.5)
     c.paint(c.line(lower, (0.004, 0.008, 0.007, 0.003), smooth=False, blur=0.003), (150, 84, 72), 0.75)
     c.paint(c.line(upper, (0.004, 0.016, 0.021, 0.022, 0.016), smooth=False, blur=0.0025), (38, 22, 24), 0.96)
-    wing = placed([(0.080, -0.025), (0.107, 0.000), (0.130, -0.013)])
-    c.paint(c.line(wing, (0.012, 0.016, 0.0), blur=0.002), (38, 22, 24), 0.92)
+    wing = placed([(0.080, -0.025), (0.105, -0.002), (0.121, -0.008)])
+    c.paint(c.line(wing, (0.012, 0.013, 0.0), blur=0.003), (38, 22, 24), 0.85)
     crease = placed([(-0.100, -0.036), (-0.050, -0.083), (0.020, -0.088), (0.085, -0.058), (0.128, -0.020)])
     c.paint(c.line(crease, (0.0, 0.011, 0.013, 0.011, 0.0), blur=0.005), SKIN_SHADOW, 0.62)
     c.paint(
@@ -263,17 +264,17 @@ def _brow(c: Canvas, side: float, noise: np.random.Generator) -> None:
     spine = np.array([(0.092, -0.140), (0.16, -0.166), (0.25, -0.180), (0.325, -0.164), (0.380, -0.124)], np.float32)
     line = curve(spine)
     hairs = []
-    for t in np.sort(noise.uniform(0, 0.97, 170)):
+    for t in np.sort(noise.uniform(0, 0.97, 240)):
         lean = 0.25 + 1.15 * t
-        across = noise.uniform(-0.018, 0.018) * (1 - 0.75 * t)
+        across = noise.uniform(-0.014, 0.014) * (1 - 0.8 * t)
         start = line[int(t * (len(line) - 1))] + np.array([0, across + 0.008 * (1 - t)], np.float32)
-        reach = 0.042 * (1 - 0.4 * t) * np.array([np.sin(lean), -np.cos(lean) * (0.6 - 0.5 * t)])
+        reach = 0.036 * (1 - 0.35 * t) * np.array([np.sin(lean), -np.cos(lean) * (0.6 - 0.5 * t)])
         hairs.append(curve([start, start + 0.5 * reach + [0.002, -0.002], start + reach], per_segment=4))
     if side < 0:
         spine, hairs = mirrored(spine), [mirrored(h) for h in hairs]
-    c.paint(c.line(spine, (0.026, 0.042, 0.040, 0.028, 0.0), blur=0.009), HAIR, 0.55)
+    c.paint(c.line(spine, (0.024, 0.044, 0.042, 0.030, 0.004), blur=0.007), HAIR, 0.72)
     shades = noise.uniform(0, 0.35, (len(hairs), 1))
-    c.strands(hairs, HAIR + shades * (np.array(HAIR_LIGHT) - HAIR), 0.0065, (0.8, 1.0, 0.0), 0.62)
+    c.strands(hairs, HAIR + shades * (np.array(HAIR_LIGHT) - HAIR), 0.005, (0.8, 1.0, 0.0), 0.55)
 
 
 LEFT_LOCKS = [
@@ -281,13 +282,13 @@ LEFT_LOCKS = [
     [(0.17, -0.61), (-0.03, -0.70), (-0.28, -0.61), (-0.45, -0.41), (-0.510, -0.09)],
     [(0.16, -0.70), (-0.06, -0.81), (-0.34, -0.71), (-0.53, -0.46), (-0.548, -0.01)],
     [(0.15, -0.80), (-0.06, -0.90), (-0.37, -0.80), (-0.580, -0.51), (-0.572, -0.02)],
-    [(0.17, -0.93), (-0.06, -0.965), (-0.40, -0.86), (-0.605, -0.55), (-0.592, -0.12)],
+    [(0.15, -0.952), (-0.06, -0.968), (-0.40, -0.86), (-0.605, -0.55), (-0.592, -0.12)],
 ]
 RIGHT_LOCKS = [
     [(0.17, -0.535), (0.27, -0.550), (0.375, -0.475), (0.445, -0.345), (0.486, -0.16)],
     [(0.175, -0.63), (0.31, -0.67), (0.44, -0.55), (0.515, -0.36), (0.530, -0.03)],
     [(0.16, -0.76), (0.33, -0.80), (0.49, -0.67), (0.570, -0.43), (0.562, -0.01)],
-    [(0.13, -0.94), (0.35, -0.91), (0.54, -0.77), (0.606, -0.52), (0.592, -0.12)],
+    [(0.10, -0.957), (0.34, -0.925), (0.54, -0.785), (0.606, -0.53), (0.592, -0.12)],
 ]
 """Guide lines of the hair from the parting outwards: the fringe first, the crown last."""
 
