@@ -173,6 +173,6 @@ def test_a_grinning_portrait_stops_grinning_while_the_driver_frowns() -> None:
 
     grinning = portrait_of(with_corners(rest, wider=1.5, lower=-0.05))
     frown = with_corners(rest, wider=0.9, lower=0.06)
-    still, frowning = driven_by(grinning, [rest, *[frown] * 25])[:: 25]
+    still, frowning = driven_by(grinning, [rest, *[frown] * 25])[::25]
     assert np.abs(still - grinning).max() < 0.01
     assert measured(frowning).mouth_width < 0.82 * measured(grinning).mouth_width
