@@ -16,8 +16,7 @@ from avatar_client.pose import BODY_SHAPE, FACE_SHAPE, HANDS_SHAPE, Array, Pose,
 from avatar_client.tracking import Hand, Landmarks, PoseTracker, TrackerConfig, to_pose
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-MEDIA = Path(os.environ.get("AVATAR_TEST_MEDIA", ROOT.parent / "shared/media"))
+FIXTURE = Path(__file__).resolve().parent / "data/pose_fixture.json"
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER, CHIN, FOREHEAD, NOSE_TIP = 33, 263, 152, 10, 1
 LEFT_WRIST, RIGHT_WRIST = 15, 16
 
@@ -28,12 +27,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def sample_portrait() -> NDArray[np.uint8]:
-    return read_image(ROOT / "avatar_sdk/assets/sample_portrait.png")
-
-
 def fixture() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((ROOT / "tests/data/pose_fixture.json").read_text())
+    loaded: dict[str, Any] = json.loads(FIXTURE.read_text())
     return loaded
 
 
@@ -105,8 +100,10 @@ def test_landmarks_far_outside_are_no_face() -> None:
     assert not from_fixture(face=np.full(FACE_SHAPE, np.nan, np.float32)).face_present
 
 
-def test_a_real_face_is_tracked_upright_unmirrored_and_in_image_widths(capfd: pytest.CaptureFixture[str]) -> None:
-    image = sample_portrait()
+def test_a_real_face_is_tracked_upright_unmirrored_and_in_image_widths(
+    sample_portrait: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = read_image(sample_portrait)
     tall = np.concatenate([image, np.full((image.shape[0] // 2, image.shape[1], 3), 90, np.uint8)])
     with PoseTracker() as tracker:
         pose = tracker.track(image, 0)
@@ -137,10 +134,10 @@ def test_lines_of_others_on_stderr_still_arrive_while_mediapipe_is_silenced(
     assert capfd.readouterr().err == "somebody else's line\n"
 
 
-def test_body_and_hands_come_on_request_on_the_subjects_own_sides() -> None:
-    path = MEDIA / "portraits/dp6_upper_body_hands_synthetic_man.png"
+def test_body_and_hands_come_on_request_on_the_subjects_own_sides(media: Path) -> None:
+    path = media / "portraits/dp6_upper_body_hands_synthetic_man.png"
     if not path.exists():
-        pytest.skip(f"needs a picture with both hands: {path} is absent (set AVATAR_TEST_MEDIA)")
+        pytest.skip(f"needs a picture with both hands: {path} is absent")
     with PoseTracker(TrackerConfig(body=True, hands=True)) as tracker:
         pose = tracker.track(read_image(path), 0)
     with PoseTracker(TrackerConfig(hands=True)) as tracker:
@@ -156,11 +153,11 @@ def test_body_and_hands_come_on_request_on_the_subjects_own_sides() -> None:
     assert pose.hands.shape == HANDS_SHAPE
 
 
-def test_the_tasks_api_sees_the_same_face() -> None:
+def test_the_tasks_api_sees_the_same_face(sample_portrait: Path) -> None:
     model = os.environ.get("AVATAR_FACE_TASK", "")
     if not Path(model).is_file():
         pytest.skip("needs MediaPipe's Face Landmarker model: set AVATAR_FACE_TASK to a face_landmarker.task file")
-    image = sample_portrait()
+    image = read_image(sample_portrait)
     with PoseTracker(TrackerConfig(face_task=model)) as tasks, PoseTracker() as solutions:
         for timestamp_us in (0, 100, 40_000):
             pose = tasks.track(image, timestamp_us)
@@ -199,9 +196,9 @@ def test_an_image_of_another_shape_or_type_is_refused(image: Any) -> None:
         tracker.track(image, 0)
 
 
-def test_tracking_raises_no_warnings() -> None:
+def test_tracking_raises_no_warnings(sample_portrait: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with PoseTracker(TrackerConfig(body=True, hands=True)) as tracker:
-            tracker.track(sample_portrait(), 0)
+            tracker.track(read_image(sample_portrait), 0)
     assert [str(one.message) for one in caught] == []
