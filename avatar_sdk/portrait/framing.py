@@ -76,7 +76,7 @@ def sample_canvas(photo: Pixels, view: View, config: PortraitConfig) -> tuple[Pi
     if scale < 1:
         photo = cv2.GaussianBlur(photo, (0, 0), 0.35 * np.sqrt(1 / scale**2 - 1) + 1e-3)
     canvas = cv2.warpAffine(
-        photo, affine, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        photo, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     edges = [[-0.5, photo.shape[1] - 0.5], [-0.5, photo.shape[0] - 0.5]]
     (left, right), (top, bottom) = (scale * np.array(edge) + affine[i, 2] for i, edge in enumerate(edges))

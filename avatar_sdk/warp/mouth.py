@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from avatar_sdk.motion import Motion
 from avatar_sdk.portrait import Portrait
 from avatar_sdk.topology import LIPS_INNER
+from avatar_sdk.warp.light import skin_colour
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-SKIN: Final = np.array([50, 280, 205, 425, 151, 9])
-"""Cheeks and forehead, from which the light on the face is read."""
 COLUMNS: Final = 64
 """Samples of the lips' edges from corner to corner."""
 
@@ -73,9 +72,7 @@ class Mouth:
         soft = max(0.6, 0.006 * unit)
         inside = cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), soft)
         self._own_teeth = (inside * own).astype(np.uint8)
-        height, width = mask.shape
-        at = points[SKIN, :2].round().astype(int).clip(0, [width - 1, height - 1])
-        skin = np.median(portrait.image[at[:, 1], at[:, 0]].astype(np.float32), 0)
+        skin = skin_colour(portrait)
         light = float(np.clip(skin.mean() / 170, 0.15, 1.15))
         tint = ((skin + 60) / (skin.mean() + 60)) ** 0.5
         colours = np.array([[212, 180, 168], [100, 54, 56], [170, 98, 104]], np.float32)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from avatar_sdk.motion import Motion
 from avatar_sdk.portrait import Portrait
+from avatar_sdk.warp.eyes import Eyes
 from avatar_sdk.warp.frame import WarpedFrame
 from avatar_sdk.warp.maps import CropView
 from avatar_sdk.warp.mesh import Mesh, MeshConfig
@@ -30,6 +31,7 @@ class Warp:
         height, width = portrait.image.shape[:2]
         self._map_x, self._map_y, self._depth = (np.empty((height, width), np.float32) for _ in range(3))
         self._mouth = Mouth(portrait)
+        self._eyes = Eyes(portrait)
         self._crop = CropView(portrait, self.mesh)
 
     def image(self, motion: Motion) -> Pixels:
@@ -47,6 +49,7 @@ class Warp:
         image = self.portrait.background.copy()
         paint_over(image, self.portrait.person, self._map_x, self._map_y, self._depth)
         self._mouth.paint(image, motion)
+        self._eyes.paint(image, motion)
         return image
 
 
