@@ -38,7 +38,6 @@ def test_a_similarity_is_found_again(scale: float, x: float, y: float, z: float,
     assert found.scale == pytest.approx(scale)
     assert found.rotation == pytest.approx(rotation, abs=1e-6)
     assert found.translation == pytest.approx(place, abs=1e-5)
-    assert found.residual < 1e-5 * scale
 
 
 def test_a_mirrored_face_is_never_explained_by_a_reflection() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from avatar_sdk.motion.regions import (
     UPPER_LIP,
 )
 from avatar_sdk.motion.rigid import SimilarityFit, rotation_vector
-from avatar_sdk.motion.shape import FaceShape, gaps
+from avatar_sdk.motion.shape import FaceShape
 from avatar_sdk.topology import RIGID
 
 Floats = NDArray[np.float32]
@@ -32,14 +33,31 @@ UPPER_LID_SHARE, UPPER_LIP_SHARE = 0.8, 0.35
 """How much of a corrected opening the upper part contributes; the lower part does the rest."""
 PROPORTION_RANGE = (0.7, 1.4)
 """Beyond this, proportions come from an expression at rest (a portrait that grins) rather than from the face."""
-
-
 NARROW_MOUTH, WIDER_MOUTH = 0.38, 1.12
 """Mouth width over face width of pursed lips, and how much wider than another a mouth is without smiling."""
 RELAXED_SHARE, SMILE_LIFT = 0.8, 0.5
 """How much of a portrait's grin goes while its mouth is busy, and how far corners sink per way inwards."""
 MOUTH_REACH = 0.12
 """How far the skin around the lips follows them. Unit: face widths."""
+
+PAIR_UPPER: Final = np.concatenate([UPPER_LIDS.ravel(), UPPER_LIP[-1]])
+PAIR_LOWER: Final = np.concatenate([LOWER_LIDS.ravel(), LOWER_LIP[-1]])
+"""(23,) what closes upon each other: 14 pairs of lid landmarks, 9 of inner lips."""
+LIPS: Final = slice(UPPER_LIDS.size, None)
+
+
+def _pair_shares() -> Floats:
+    """(478, 23) how far each landmark goes down when a pair opens by 1; the whole lip moves with its inner edge."""
+    shares = np.zeros((478, len(PAIR_UPPER)), np.float32)
+    lids = np.arange(UPPER_LIDS.size)
+    shares[UPPER_LIDS.ravel(), lids], shares[LOWER_LIDS.ravel(), lids] = -UPPER_LID_SHARE, 1 - UPPER_LID_SHARE
+    for upper, lower in zip(UPPER_LIP, LOWER_LIP, strict=True):
+        lips = np.arange(len(PAIR_UPPER))[LIPS]
+        shares[upper, lips], shares[lower, lips] = -UPPER_LIP_SHARE, 1 - UPPER_LIP_SHARE
+    return shares
+
+
+PAIR_SHARES: Final = _pair_shares()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +67,10 @@ class Reading:
     Attributes:
         drive: (drive.SIZE,) float32.
         mouth_motion: how far lips and mouth corners are from their rest. Unit: face widths.
-        residual: misfit of the rigid points. Unit: face widths.
     """
 
     drive: Floats
     mouth_motion: float
-    residual: float
 
 
 class Calibration:
@@ -75,17 +91,15 @@ class Calibration:
         mouth = _bounded(portrait.mouth_width / (ratio * neutral.mouth_width))
         jaw = _bounded(portrait.lower_height / (ratio * neutral.lower_height))
         self._eyes = eyes.astype(np.float32)[:, None, None]
-        self._close_lids, self._widen_lids = _lid_factors(portrait, neutral, eyes)
-        lids = float(self._close_lids.mean())
-        per_part = np.array([[eyes.mean(), lids, 1.0], [1.0, brows, 1.0], [mouth, jaw, jaw]])
-        proportions = 1 + (share * reach[:, None]) @ (per_part - 1)
-        self._proportions = proportions.astype(np.float32)
-        self._lid_gaps = portrait.lid_openings / np.float32(ratio)
-        self._lip_gaps = portrait.lip_openings / np.float32(ratio)
+        close_lids, widen_lids = _lid_factors(portrait, neutral, eyes)
+        per_part = np.array([[eyes.mean(), close_lids.mean(), 1.0], [1.0, brows, 1.0], [mouth, jaw, jaw]])
+        self._proportions = (1 + (share * reach[:, None]) @ (per_part - 1)).astype(np.float32)
+        self._own_gaps = (_gaps(portrait) / ratio).astype(np.float32)
+        self._drivers_gaps = _gaps(neutral)
         closed = CLOSED_LIPS * neutral.width
-        at_rest, driver_at_rest = float(self._lip_gaps.mean()), float(neutral.lip_openings.mean())
-        self._open_lips = np.float32(jaw)
-        self._close_lips = np.float32(jaw * min(1.0, (max(at_rest, 0) + closed) / (max(driver_at_rest, 0) + closed)))
+        at_rest, driver_at_rest = (closed + max(float(g[LIPS].mean()), 0) for g in (self._own_gaps, self._drivers_gaps))
+        self._closing = _per_pair(close_lids, jaw * min(1.0, at_rest / driver_at_rest))
+        self._opening = _per_pair(widen_lids, jaw)
         self._to_portrait = (portrait.axes.T / neutral.width).astype(np.float32)
         self._turn = portrait.axes @ neutral.axes.T
         self.relaxation = self._relaxation(np.float32(jaw))
@@ -104,12 +118,10 @@ class Calibration:
         change -= neutral.canonical
         fitted = change * self._proportions
         self._fit_irises(change, fitted)
-        self._fit_lids(change, fitted)
-        lips = self._fit_lips(change, fitted)
+        lips = self._fit_gaps(change, fitted)[LIPS]
         np.matmul(fitted, self._to_portrait, out=out[drive.FACE].reshape(478, 3))
-        residual = fit.residual / (fit.scale * neutral.width)
         parted = float(np.add.reduce(np.abs(lips))) / len(lips)
-        return Reading(out, max(parted, _sinking_of_corners(change)) / neutral.width, residual)
+        return Reading(out, max(parted, _sinking_of_corners(change)) / neutral.width)
 
     def _fit_irises(self, change: Floats, fitted: Floats) -> None:
         """Gaze is the iris against the eye corners, in eye widths."""
@@ -117,24 +129,18 @@ class Calibration:
         after = fitted[EYE_CORNERS[:, 0]] + fitted[EYE_CORNERS[:, 1]]
         fitted[IRISES] = change[IRISES] * self._eyes + (0.5 * (after - self._eyes[:, 0] * before))[:, None]
 
-    def _fit_lids(self, change: Floats, fitted: Floats) -> None:
-        """The driver's closed eye closes the portrait's, however wide either is open at rest."""
-        opening = gaps(change, UPPER_LIDS, LOWER_LIDS)
-        wanted = self._close_lids * np.minimum(opening, 0) + self._widen_lids * np.maximum(opening, 0)
-        wanted = np.maximum(wanted, _floor(self.neutral.lid_openings + opening, self._lid_gaps))
-        correction = wanted - gaps(fitted, UPPER_LIDS, LOWER_LIDS)
-        fitted[UPPER_LIDS, 1] -= UPPER_LID_SHARE * correction
-        fitted[LOWER_LIDS, 1] += (1 - UPPER_LID_SHARE) * correction
+    def _fit_gaps(self, change: Floats, fitted: Floats) -> Floats:
+        """The driver's closed eye or mouth closes the portrait's, however wide either is open at rest.
 
-    def _fit_lips(self, change: Floats, fitted: Floats) -> Floats:
-        """Lips meet but never cross. Returns the driver's change of each opening."""
-        opening = gaps(change, UPPER_LIP[-1], LOWER_LIP[-1])
-        wanted = self._close_lips * np.minimum(opening, 0) + self._open_lips * np.maximum(opening, 0)
-        wanted = np.maximum(wanted, _floor(self.neutral.lip_openings + opening, self._lip_gaps))
-        correction = wanted - gaps(fitted, UPPER_LIP[-1], LOWER_LIP[-1])
-        fitted[UPPER_LIP, 1] -= UPPER_LIP_SHARE * correction
-        fitted[LOWER_LIP, 1] += (1 - UPPER_LIP_SHARE) * correction
-        return opening
+        Returns the driver's change of each gap.
+        """
+        opening = change[PAIR_LOWER, 1] - change[PAIR_UPPER, 1]
+        wanted = self._closing * np.minimum(opening, 0) + self._opening * np.maximum(opening, 0)
+        # A gap shrinks to nothing, or to less where the driver's or the portrait's own landmarks cross.
+        floor = np.minimum(np.minimum(self._drivers_gaps + opening, self._own_gaps), 0) - self._own_gaps
+        correction = np.maximum(wanted, floor) - (fitted[PAIR_LOWER, 1] - fitted[PAIR_UPPER, 1])
+        fitted[:, 1] += PAIR_SHARES @ correction
+        return np.asarray(opening)
 
     def _relaxation(self, jaw: np.float32) -> Floats:
         """Drive (drive.SIZE,) from the portrait's own smile to a mouth like the driver's at rest.
@@ -143,7 +149,7 @@ class Calibration:
         what the lips are open beyond the driver's, and takes back most of what the mouth is wider than faces differ by.
         """
         portrait = self.portrait
-        excess = np.maximum(self._lip_gaps - jaw * self.neutral.lip_openings, 0)
+        excess = np.maximum(self._own_gaps[LIPS] - jaw * self._drivers_gaps[LIPS], 0)
         points = portrait.canonical / np.float32(portrait.width)
         corners = points[MOUTH_CORNERS]
         middle, half_width = corners.mean(0), 0.5 * portrait.mouth_width / portrait.width
@@ -177,17 +183,23 @@ def _bounded(ratio: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.clip(np.asarray(ratio, np.float64), *PROPORTION_RANGE)
 
 
-def _floor(drivers_gap: Floats, own_gap: Floats) -> Floats:
-    """How far a gap may shrink: to nothing, or to less where the driver's or the portrait's own landmarks cross."""
-    return np.asarray(np.minimum(np.minimum(drivers_gap, own_gap), 0) - own_gap)
+def _gaps(shape: FaceShape) -> Floats:
+    return np.concatenate([shape.lid_openings.ravel(), shape.lip_openings])
 
 
-def _lid_factors(portrait: FaceShape, neutral: FaceShape, eyes: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """How much further (closing, widening) the portrait's lids move than the driver's, (2, 1) each."""
+def _per_pair(lids: NDArray[np.float64], lips: float | NDArray[np.float64]) -> Floats:
+    """Factors of each pair from one for each eye and one for the mouth."""
+    factors = [np.repeat(lids, UPPER_LIDS.shape[1]), np.full(UPPER_LIP.shape[1], lips)]
+    return np.asarray(np.concatenate(factors), np.float32)
+
+
+def _lid_factors(
+    portrait: FaceShape, neutral: FaceShape, eyes: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How much further (closing, widening) the portrait's lids move than the driver's, (2,) each."""
     reach = []
     for shape in (portrait, neutral):
         opening = shape.lid_openings[:, 2:5].mean(1) / shape.eye_widths
         reach.append(np.maximum(opening - CLOSED_LIDS, 0.04))
     close = np.clip(eyes * reach[0] / reach[1], 0.3, 3.0)
-    widen = np.minimum(close, eyes)
-    return close.astype(np.float32)[:, None], widen.astype(np.float32)[:, None]
+    return close, np.minimum(close, eyes)

@@ -35,7 +35,7 @@ def _averages() -> Doubles:
     return rows
 
 
-_AVERAGES = _averages()
+_AVERAGES = _averages().astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Measures:
     @classmethod
     def of(cls, face: Floats) -> Measures | None:
         """Measures (478, 3) landmarks, y down, z away from the camera; None when they are no face at all."""
-        rows = _AVERAGES @ face
+        rows = (_AVERAGES @ face).astype(np.float64)
         across, down = rows[2] - rows[1], rows[4] - rows[3]
         width = _length(across)
         if not 1e-6 < width < math.inf:

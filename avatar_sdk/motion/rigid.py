@@ -19,13 +19,11 @@ class Similarity:
         scale: > 0.
         rotation: (3, 3).
         translation: (3,).
-        residual: root mean square distance after the fit, in the target's unit.
     """
 
     scale: float
     rotation: Doubles
     translation: Doubles
-    residual: float
 
 
 class SimilarityFit:
@@ -64,8 +62,7 @@ class SimilarityFit:
             ]
         )
         scale = max(float(values[3]) / self._spread, 1e-9)
-        left_over = max(float(np.vdot(centred, centred)) - scale * scale * self._spread, 0.0)
-        return Similarity(scale, rotation, mean - scale * rotation @ self._mean, math.sqrt(left_over / self._count))
+        return Similarity(scale, rotation, mean - scale * rotation @ self._mean)
 
 
 def rotation_vector(rotation: Doubles) -> Doubles:
