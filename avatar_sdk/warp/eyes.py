@@ -29,9 +29,11 @@ class EyeConfig:
 
     Attributes:
         opens: by how much it must be more open than in the portrait, from and to. Unit: eye widths.
+        looks: how far the iris must have moved between the corners and the lids, from and to. Unit: eye widths.
     """
 
-    opens: tuple[float, float] = (0.05, 0.16)
+    opens: tuple[float, float] = (0.02, 0.1)
+    looks: tuple[float, float] = (0.08, 0.25)
 
 
 class Eyes:
@@ -54,6 +56,7 @@ class _Eye:
         self._lids, self._iris, self._config = lids, iris, config
         points = portrait.landmarks
         self._opening = _opening(points, lids)
+        self._gaze = _gaze(points, lids, iris)
         skin = skin_colour(portrait)
         white = 0.35 * skin + 0.65 * np.float32(1.12 * skin.mean())
         self._colours = np.stack([white, self._iris_colour(portrait, skin)]).clip(0, 255).astype(np.float32)
@@ -74,7 +77,10 @@ class _Eye:
 
     def paint(self, image: Pixels, points: Floats) -> None:
         low, high = self._config.opens
-        amount = float(np.clip((_opening(points, self._lids) - self._opening - low) / (high - low), 0, 1))
+        wider = (_opening(points, self._lids) - self._opening - low) / (high - low)
+        low, high = self._config.looks
+        looks = float(np.linalg.norm(_gaze(points, self._lids, self._iris) - self._gaze))
+        amount = float(np.clip(max(wider, (looks - low) / (high - low)), 0, 1))
         if amount <= 0:
             return
         lids = points[self._lids, :2]
@@ -117,6 +123,15 @@ def _opening(points: Floats, lids: Indices) -> float:
     """Gap of the lids. Unit: eye widths."""
     gap = np.linalg.norm(points[lids[[3, 4, 5]]] - points[lids[[13, 12, 11]]], axis=1).mean()
     return float(gap / np.linalg.norm(points[lids[0]] - points[lids[8]]))
+
+
+def _gaze(points: Floats, lids: Indices, iris: Indices) -> Floats:
+    """Place of the iris against the middle of the corners. Unit: eye widths."""
+    corners = points[lids[[0, 8]], :2]
+    across = corners[1] - corners[0]
+    offset = points[iris[0], :2] - corners.mean(0)
+    turned = np.array([offset @ across, offset[1] * across[0] - offset[0] * across[1]])
+    return np.asarray(turned / max(float(across @ across), 1.0), np.float32)
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")

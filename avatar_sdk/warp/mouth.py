@@ -101,9 +101,7 @@ class Mouth:
         in_mouth = (lips - (left, top)) @ to_mouth[:, :2].T + to_mouth[:, 2]
         columns = np.linspace(-1.2, 1.2, COLUMNS)
         upper, lower = in_mouth[:11], np.concatenate([in_mouth[10:], in_mouth[:1]])[::-1]
-        edges = np.stack(
-            [np.interp(columns, np.maximum.accumulate(part[:, 0]), part[:, 1]) for part in (upper, lower)]
-        )
+        edges = np.stack([np.interp(columns, np.maximum.accumulate(part[:, 0]), part[:, 1]) for part in (upper, lower)])
         _paint(
             image[top:bottom, left:right],
             mask,
@@ -209,7 +207,11 @@ def _paint(
                 colour += upper * (colours[0, k] * bright - colour)
                 if own > 0:
                     first = portrait[b, a, k] + fu * (np.float32(portrait[b, a + 1, k]) - portrait[b, a, k])
-                    second = portrait[b + 1, a, k] + fu * (np.float32(portrait[b + 1, a + 1, k]) - portrait[b + 1, a, k])
+                    second = portrait[b + 1, a, k] + fu * (
+                        np.float32(portrait[b + 1, a + 1, k]) - portrait[b + 1, a, k]
+                    )
                     colour += own * (first + fv * (second - first) - colour)
                 before = np.float32(image[y, x, k])
-                image[y, x, k] = np.uint8(min(max(before + weight * (colour - before) + np.float32(0.5), np.float32(0)), np.float32(255)))
+                image[y, x, k] = np.uint8(
+                    min(max(before + weight * (colour - before) + np.float32(0.5), np.float32(0)), np.float32(255))
+                )

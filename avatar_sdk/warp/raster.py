@@ -132,14 +132,20 @@ def paint_over(image, person, map_x, map_y, depth):  # type: ignore[no-untyped-d
             w10 = (fy << 8) - w11
             w00 = 65536 - (fx << 8) - (fy << 8) + w11
             alpha = (
-                person[j, i, 3] * w00 + person[j, i + 1, 3] * w01 + person[j + 1, i, 3] * w10 + person[j + 1, i + 1, 3] * w11
+                person[j, i, 3] * w00
+                + person[j, i + 1, 3] * w01
+                + person[j + 1, i, 3] * w10
+                + person[j + 1, i + 1, 3] * w11
             )
             if alpha == 0:
                 continue
             behind = 255 * 65536 - alpha
             for k in range(3):
                 colour = (
-                    person[j, i, k] * w00 + person[j, i + 1, k] * w01 + person[j + 1, i, k] * w10 + person[j + 1, i + 1, k] * w11
+                    person[j, i, k] * w00
+                    + person[j, i + 1, k] * w01
+                    + person[j + 1, i, k] * w10
+                    + person[j + 1, i + 1, k] * w11
                 )
                 total = (colour + (image[y, x, k] * (behind >> 8) + 127) // 255 * 256 + 32768) >> 16
                 image[y, x, k] = min(total, 255)
