@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 FAR: Final = np.float32(1e9)
 """Depth of a pixel that no triangle covers."""
@@ -107,45 +108,51 @@ def rasterise_values(points, triangles, values, planes, depth):  # type: ignore[
                         planes[k, y, x] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
 
 
+def pack_lanes(person: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """(h, w, 4) uint8 → (h, w) uint64 with a channel in every 16 bits, so that one product weighs all four."""
+    wide = person.astype(np.uint64)
+    return np.ascontiguousarray(
+        wide[..., 0] | (wide[..., 1] << np.uint64(16)) | (wide[..., 2] << np.uint64(32)) | (wide[..., 3] << np.uint64(48))
+    )
+
+
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"}, error_model="numpy")
-def paint_over(image, person, map_x, map_y, depth):  # type: ignore[no-untyped-def]
-    """Samples the person where `rasterise` found it and lays it over `image`.
+def paint_over(image, lanes, map_x, map_y, depth):  # type: ignore[no-untyped-def]
+    """Samples the person where `rasterise` found it, bilinearly, and lays it over `image`.
 
     Args:
         image: (H, W, 3) uint8 RGB, holds the background, mutated.
-        person: (h, w, 4) uint8 RGBA, colours multiplied by alpha.
+        lanes: (h, w) uint64 from `pack_lanes`, RGBA with colours multiplied by alpha.
         map_x, map_y, depth: (H, W) float32 from `rasterise`.
     """
     height, width = depth.shape
-    last_x, last_y = person.shape[1] - 1, person.shape[0] - 1
+    columns = lanes.shape[1]
+    flat = lanes.reshape(-1)
+    last_x, last_y = np.float32(columns - 1) - np.float32(1e-3), np.float32(lanes.shape[0] - 1) - np.float32(1e-3)
+    zero, scale = np.float32(0), np.float32(256)
+    full, half, byte = np.uint64(255 * 256), np.uint64(128), np.uint64(255)
     for y in range(height):
         for x in range(width):
             if depth[y, x] >= FAR:
                 continue
-            u = min(max(map_x[y, x], np.float32(0)), np.float32(last_x))
-            v = min(max(map_y[y, x], np.float32(0)), np.float32(last_y))
-            i, j = min(int(u), last_x - 1), min(int(v), last_y - 1)
-            # Weights in 1/256, so that everything after them is integer arithmetic.
-            fx, fy = int((u - i) * 256 + np.float32(0.5)), int((v - j) * 256 + np.float32(0.5))
-            w11 = fx * fy
-            w01 = (fx << 8) - w11
-            w10 = (fy << 8) - w11
-            w00 = 65536 - (fx << 8) - (fy << 8) + w11
-            alpha = (
-                person[j, i, 3] * w00
-                + person[j, i + 1, 3] * w01
-                + person[j + 1, i, 3] * w10
-                + person[j + 1, i + 1, 3] * w11
+            # Weights in 1/256: four channels, weighed and summed, fit their 16 bits.
+            u = int(min(max(map_x[y, x], zero), last_x) * scale + np.float32(0.5))
+            v = int(min(max(map_y[y, x], zero), last_y) * scale + np.float32(0.5))
+            fx, fy = u & 255, v & 255
+            at = (v >> 8) * columns + (u >> 8)
+            w11 = (fx * fy + 128) >> 8
+            total = (
+                flat[at] * np.uint64(256 - fx - fy + w11)
+                + flat[at + 1] * np.uint64(fx - w11)
+                + flat[at + columns] * np.uint64(fy - w11)
+                + flat[at + columns + 1] * np.uint64(w11)
             )
-            if alpha == 0:
+            alpha = total >> np.uint64(48)
+            if alpha == np.uint64(0):
                 continue
-            behind = 255 * 65536 - alpha
+            behind = full - alpha
             for k in range(3):
-                colour = (
-                    person[j, i, k] * w00
-                    + person[j, i + 1, k] * w01
-                    + person[j + 1, i, k] * w10
-                    + person[j + 1, i + 1, k] * w11
-                )
-                total = (colour + (image[y, x, k] * (behind >> 8) + 127) // 255 * 256 + 32768) >> 16
-                image[y, x, k] = min(total, 255)
+                colour = (total >> np.uint64(16 * k)) & np.uint64(0xFFFF)
+                if behind > np.uint64(0):
+                    colour += np.uint64(image[y, x, k]) * behind // byte
+                image[y, x, k] = np.uint8(min((colour + half) >> np.uint64(8), byte))

@@ -12,7 +12,7 @@ from avatar_sdk.warp.frame import WarpedFrame
 from avatar_sdk.warp.maps import CropView
 from avatar_sdk.warp.mesh import Mesh, MeshConfig
 from avatar_sdk.warp.mouth import Mouth
-from avatar_sdk.warp.raster import paint_over, rasterise
+from avatar_sdk.warp.raster import pack_lanes, paint_over, rasterise
 
 Pixels = NDArray[np.uint8]
 
@@ -28,6 +28,7 @@ class Warp:
         self.mesh = Mesh(portrait.landmarks, mesh)
         self._source = self.mesh.source + np.float32(portrait.margin_px)
         self._triangles = _visible(self.mesh.triangles, self._source, portrait.person)
+        self._lanes = pack_lanes(portrait.person)
         height, width = portrait.image.shape[:2]
         self._map_x, self._map_y, self._depth = (np.empty((height, width), np.float32) for _ in range(3))
         self._mouth = Mouth(portrait)
@@ -47,7 +48,7 @@ class Warp:
     def _image(self, motion: Motion, points: NDArray[np.float32]) -> Pixels:
         rasterise(points, self._triangles, self._source, self._map_x, self._map_y, self._depth)
         image = self.portrait.background.copy()
-        paint_over(image, self.portrait.person, self._map_x, self._map_y, self._depth)
+        paint_over(image, self._lanes, self._map_x, self._map_y, self._depth)
         self._mouth.paint(image, motion)
         self._eyes.paint(image, motion)
         return image
