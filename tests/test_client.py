@@ -28,6 +28,7 @@ from avatar_client.errors import (
     ConnectionLostError,
     InvalidPortraitError,
     NoCapacityError,
+    ProtocolError,
     SessionStateLostError,
     TimeoutExceededError,
 )
@@ -89,9 +90,10 @@ async def test_poses_go_out_and_frames_come_back() -> None:
         assert frame.image.shape == (1, 2, 3)
     assert (session.state, session.close_reason) == (SessionState.CLOSED, CloseReason.CLIENT)
     assert peer.deleted == ["peer-1"]
-    assert kinds(events)[-1] is EventKind.STATE_CHANGED
-    assert [event.kind async for event in session.events()][-1] is EventKind.CLOSED
+    assert (events[-1].kind, events[-1].message) == (EventKind.CLOSED, "client")
+    assert [event async for event in session.events()] == events
     assert await session.next_frame() is None
+    assert not session.send_pose(Pose(124))
 
 
 async def test_every_taken_frame_is_acknowledged() -> None:
@@ -173,6 +175,32 @@ async def test_without_reconnecting_the_break_is_raised() -> None:
             with pytest.raises(ConnectionLostError, match="pulled the plug"):
                 await drive(session, 9)
         assert session.close_reason is CloseReason.FAILED
+
+
+async def test_a_broken_session_never_looks_alive_to_a_program_that_only_polls() -> None:
+    never = ReconnectConfig(enabled=False)
+    async with serving(Peer(script={1: cut})) as port, session_on(port, reconnect=never) as session:
+        session.send_pose(Pose(1))
+        while session.state is not SessionState.CLOSED:
+            await asyncio.sleep(0.005)
+        with pytest.raises(ConnectionLostError, match="pulled the plug"):
+            session.latest()
+        with pytest.raises(ConnectionLostError, match="pulled the plug"):
+            session.send_pose(Pose(2))
+
+
+async def test_a_closed_client_or_session_is_not_used_again() -> None:
+    async with serving(Peer()) as port:
+        client = AvatarClient(f"127.0.0.1:{port}")
+        session = client.session(b"photo", consent=True)
+        async with client, session:
+            pass
+        with pytest.raises(ProtocolError, match="this client is closed"):
+            await client.info()
+        with pytest.raises(ProtocolError, match="this session was opened before"):
+            await session.__aenter__()
+    with pytest.raises(ProtocolError, match="use it in a `with` block"):
+        avatar_client.connect(f"127.0.0.1:{port}").info()
 
 
 async def test_a_server_that_stays_away_is_given_up_with_a_typed_error() -> None:

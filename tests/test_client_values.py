@@ -71,7 +71,7 @@ def test_the_field_at_fault_comes_back_too() -> None:
         (grpc.StatusCode.UNAVAILABLE, ConnectionLostError, "connection to host:1 broke .*avatar serve"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, TimeoutExceededError, "host:1 did not answer in time"),
         (grpc.StatusCode.UNIMPLEMENTED, ProtocolError, r"host:1 does not speak avatar\.v1"),
-        (grpc.StatusCode.INTERNAL, AvatarError, "host:1 answered INTERNAL: why"),
+        (grpc.StatusCode.UNKNOWN, AvatarError, "host:1 answered UNKNOWN: why"),
     ],
 )
 def test_an_error_without_a_reason_is_told_by_its_code(

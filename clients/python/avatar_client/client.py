@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from avatar_client._gen import avatar_pb2 as pb
 from avatar_client.backoff import ReconnectConfig
-from avatar_client.errors import InvalidConfigError
+from avatar_client.errors import InvalidConfigError, ProtocolError
 from avatar_client.events import SessionEvent
 from avatar_client.options import ImageFile, SessionOptions, portrait_bytes
 from avatar_client.session import AvatarSession, require_consent
@@ -90,6 +90,7 @@ class AvatarClient:
         self._timeout_s = connect_timeout_s
         self._reconnect = reconnect or ReconnectConfig()
         self._transports: dict[str, Transport] = {}
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,6 +102,7 @@ class AvatarClient:
 
     async def close(self) -> None:
         """Closes every channel. Idempotent."""
+        self._closed = True
         transports, self._transports = self._transports, {}
         for transport in transports.values():
             await transport.close()
@@ -150,6 +152,8 @@ class AvatarClient:
         )
 
     def _transport(self, endpoint: str) -> Transport:
+        if self._closed:
+            raise ProtocolError("this client is closed; make a new one")
         target = endpoint or self.target
         if target not in self._transports:
             self._transports[target] = Transport(target, self._token, self._tls, self._timeout_s)

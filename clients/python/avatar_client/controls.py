@@ -66,6 +66,10 @@ class SessionControls:
         """There is something to send."""
         raise NotImplementedError
 
+    def _ended(self) -> bool:
+        """Whether the session is over; raises what broke it."""
+        raise NotImplementedError
+
     @property
     def info(self) -> SessionInfo:
         """The session on the server.
@@ -110,17 +114,28 @@ class SessionControls:
     def send_pose(self, pose: Pose) -> bool:
         """Hands over the newest pose and returns at once; from any thread.
 
-        Returns False when it replaced a pose that could not be sent in time.
+        Returns False when it replaced a pose that could not be sent in time, or the session has ended.
+
+        Raises:
+            AvatarError: the session broke and could not be taken up again.
         """
+        if self._ended():
+            return False
         fresh = self._link.put_pose(pose)
         self._wake()
         return fresh
 
     def latest(self) -> Frame | None:
-        """The newest frame that was not taken yet, or None; from any thread."""
+        """The newest frame that was not taken yet, or None; from any thread.
+
+        Raises:
+            AvatarError: the session broke and could not be taken up again.
+        """
         frame = self._link.take_frame()
         if frame is not None:
             self._wake()
+        else:
+            self._ended()
         return frame
 
     def calibrate(self) -> None:

@@ -15,7 +15,7 @@ from avatar_client._version import __version__
 from avatar_client.backoff import ReconnectConfig
 from avatar_client.clock import monotonic_us
 from avatar_client.controls import PortraitInfo, SessionControls
-from avatar_client.errors import AvatarError, InvalidConfigError
+from avatar_client.errors import AvatarError, InvalidConfigError, ProtocolError
 from avatar_client.events import CloseReason, EventKind, SessionEvent, SessionState
 from avatar_client.frame import Frame
 from avatar_client.link import SessionLink
@@ -64,7 +64,8 @@ class AvatarSession(SessionControls):
             ConnectionLostError: nothing answers.
             AvatarError: whatever else the server raised.
         """
-        assert self._task is None, "a session is entered once"
+        if self._task is not None:
+            raise ProtocolError("this session was opened before; make a new one with client.session(…)")
         self._loop, self._thread_id = asyncio.get_running_loop(), threading.get_ident()
         self._task = self._loop.create_task(self._run())
         opened = self._loop.create_task(self._runner.ready.wait())
@@ -133,10 +134,10 @@ class AvatarSession(SessionControls):
         """Ends the session and frees its slot. Idempotent."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.wait((self._task,))
         if self._link.close_reason is CloseReason.UNSPECIFIED:
             self._link.close_reason = CloseReason.CLIENT
+        self._task.cancel()
+        await asyncio.wait((self._task,))
         if self._link.close_reason in (CloseReason.CLIENT, CloseReason.FAILED):
             with suppress(AvatarError):  # a server that is gone has freed the slot already, or will by itself
                 await self._runner.delete()
@@ -173,10 +174,10 @@ class AvatarSession(SessionControls):
         """Tells the program of an event, or, without one, that there may be a frame."""
         if event is not None:
             self._events.append(event)
-            if event.kind is EventKind.STATE_CHANGED and event.message == SessionState.CLOSED:
-                self._events.append(SessionEvent(EventKind.CLOSED, self.close_reason))
             if self._on_event is not None:
                 self._on_event(event)
+            if event.kind is EventKind.STATE_CHANGED and event.message == SessionState.CLOSED:
+                self._emit(SessionEvent(EventKind.CLOSED, self.close_reason))
         news, self._news = self._news, asyncio.Event()
         news.set()
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from avatar_client.backoff import ReconnectConfig
 from avatar_client.client import DEFAULT_TARGET, AvatarClient, ServerInfo
 from avatar_client.controls import PortraitInfo, SessionControls
-from avatar_client.errors import TimeoutExceededError
+from avatar_client.errors import ProtocolError, TimeoutExceededError
 from avatar_client.events import SessionEvent
 from avatar_client.frame import Frame
 from avatar_client.options import ImageFile, SessionOptions
@@ -93,6 +93,9 @@ class SyncAvatarSession(SessionControls):
     def _wake(self) -> None:
         self._session._wake()
 
+    def _ended(self) -> bool:
+        return self._session._ended()
+
     def __enter__(self) -> Self:
         """As `AvatarSession.__aenter__`."""
         self._loop.run(self._session.__aenter__())
@@ -131,7 +134,8 @@ class SyncAvatarSession(SessionControls):
 
     def close(self) -> None:
         """Ends the session and frees its slot. Idempotent."""
-        self._loop.run(self._session.close())
+        if self._loop.running:
+            self._loop.run(self._session.close())
 
 
 class _LoopThread:
@@ -156,7 +160,9 @@ class _LoopThread:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Runs `work` on the loop and waits for what it returns or raises."""
-        assert self._loop is not None, "use the client in a `with` block"
+        if self._loop is None:
+            work.close()
+            raise ProtocolError("the client is not open; use it in a `with` block")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

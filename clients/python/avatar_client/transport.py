@@ -57,6 +57,7 @@ class Transport:
     """The way to one address; belongs to the event loop it was made in."""
 
     def __init__(self, target: str, token: str | None, tls: TlsConfig | None, timeout_s: float) -> None:
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC's C core tells the terminal of every break
         self.target = target
         self.timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()

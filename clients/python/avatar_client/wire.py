@@ -28,6 +28,7 @@ _DETAILS: Final = "grpc-status-details-bin"
 _BY_CODE: Final[dict[grpc.StatusCode, type[AvatarError]]] = {
     grpc.StatusCode.UNAVAILABLE: ConnectionLostError,
     grpc.StatusCode.CANCELLED: ConnectionLostError,
+    grpc.StatusCode.INTERNAL: ConnectionLostError,  # gRPC's own word for a stream that was reset
     grpc.StatusCode.DEADLINE_EXCEEDED: TimeoutExceededError,
     grpc.StatusCode.UNAUTHENTICATED: AuthenticationError,
     grpc.StatusCode.PERMISSION_DENIED: AuthenticationError,
