@@ -182,8 +182,13 @@ class Rendering:
             video: VideoWriter | None = None
             for tick, image in self._frames(avatar, timeline.ticks(observations), timings_us):
                 if video is None:
-                    sound = VideoConfig(config.fps or self.driver.fps, config.crf, self.driver.sound, tick.time_us)
-                    video = stack.enter_context(VideoWriter(output, sound))
+                    video_config = VideoConfig(
+                        config.fps or self.driver.fps,
+                        config.crf,
+                        audio=self.driver.sound,
+                        audio_start_us=tick.time_us,
+                    )
+                    video = stack.enter_context(VideoWriter(output, video_config))
                 before = time.perf_counter_ns()
                 video.write(image, tick.time_us)
                 timings_us["encode"].append((time.perf_counter_ns() - before) // 1000)

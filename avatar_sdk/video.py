@@ -35,6 +35,7 @@ class VideoConfig:
 
     Attributes:
         fps: nominal rate; the frames' own times count. Unit: frames per second.
+        preset: x264's preset, how much time it takes for each frame: "fast", "ultrafast".
         crf: x264's constant rate factor; lower is better and larger, 4 is near-lossless. Range: [0, 51].
         audio: file whose first sound track is kept, or None.
         audio_start_us: time in `audio` that belongs to the first frame. Unit: microseconds.
@@ -45,6 +46,7 @@ class VideoConfig:
 
     fps: float = 24.0
     crf: int = QUALITIES["good"]
+    preset: str = "fast"
     audio: Path | None = None
     audio_start_us: int = 0
 
@@ -109,7 +111,7 @@ class VideoWriter:
         assert image.shape[:2] == self._size, f"frame is {image.shape[:2]}, the video {self._size}"
         assert self.frames == 0 or timestamp_us > self._last_us, f"time went from {self._last_us} to {timestamp_us} µs"
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=_BT601)
+        frame = frame.reformat(format="yuv420p", dst_colorspace=_BT601, interpolation="AREA", threads=1)
         frame.pts = round(Fraction(timestamp_us - self._first_us, 1_000_000) / CLOCK)
         frame.time_base = CLOCK
         self._mux(self._stream.encode(frame))
@@ -125,7 +127,7 @@ class VideoWriter:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = CLOCK
         stream.codec_context.colorspace, stream.codec_context.color_range = _BT601, _LIMITED_RANGE
-        stream.options = {"crf": str(self.config.crf), "preset": "fast"}
+        stream.options = {"crf": str(self.config.crf), "preset": self.config.preset}
         if self.config.audio is not None:
             self._sound = Sound.open(self.config.audio, self.config.audio_start_us, self._container)
         self._stream, self._first_us = stream, timestamp_us

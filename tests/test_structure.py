@@ -21,7 +21,7 @@ SOURCES = (ROOT / "avatar_sdk", ROOT / "clients/python/avatar_client")
 LONGEST_FILE = 400
 
 ORDER = (
-    ("topology", "version"),
+    ("topology", "machine", "progress"),
     ("motion", "encode", "pacing", "badge"),
     ("portrait",),
     ("warp",),
@@ -30,7 +30,7 @@ ORDER = (
     ("engine",),
     ("session", "ahead", "sheet", "sound"),
     ("server", "video", "driver"),
-    ("timeline", "local_server"),
+    ("timeline", "local_server", "pose_feed"),
     ("animate", "webcam", "bench", "doctor", "demo"),
     ("cli",),
 )

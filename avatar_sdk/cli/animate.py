@@ -14,7 +14,7 @@ from avatar_client.errors import InvalidConfigError
 
 from avatar_sdk.cli import options
 from avatar_sdk.cli.command import INTERRUPTED_EXIT, AvatarCommand, examples
-from avatar_sdk.cli.progress import progress
+from avatar_sdk.progress import progress
 
 if TYPE_CHECKING:
     from avatar_sdk.animate import Report

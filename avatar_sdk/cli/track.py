@@ -38,8 +38,8 @@ def _track(
     from avatar_client.pose_file import PoseFileInfo, PoseWriter
     from avatar_client.tracking import PoseTracker, TrackerConfig
 
-    from avatar_sdk.cli.progress import progress
     from avatar_sdk.driver import frame_count
+    from avatar_sdk.progress import progress
 
     faces = 0
     with VideoSource(video) as source, PoseTracker(TrackerConfig(body=body, hands=hands)) as tracker:

@@ -1,0 +1,95 @@
+"""`avatar webcam`: a live avatar in a window."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from avatar_sdk.cli import options
+from avatar_sdk.cli.command import AvatarCommand, examples
+
+EXAMPLES = examples(
+    "avatar webcam me.jpg",
+    "avatar webcam me.jpg friend.jpg --camera logitech --background blur",
+    "avatar webcam me.jpg --camera talk.mp4 --no-window --record avatar.mp4",
+    "avatar webcam me.jpg --server 192.0.2.7:50051 --token SECRET",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("webcam", cls=AvatarCommand, epilog=EXAMPLES)(_webcam)
+
+
+def _webcam(
+    portraits: Annotated[
+        list[Path], typer.Argument(metavar="PORTRAIT...", help="Photos with one face; the key n shows the next.")
+    ],
+    camera: Annotated[
+        str, typer.Option(help="Number or part of the name of a camera, or a video file that stands in for one.")
+    ] = "0",
+    framing: options.Framing = "bust",
+    neutral: Annotated[
+        str,
+        typer.Option(help="**auto**, **first** or **absolute**; the key c calibrates at any time."),
+    ] = "auto",
+    smoothing: options.Smoothing = "on",
+    background: options.BackgroundOption = "keep",
+    body: Annotated[bool, typer.Option("--body", help="Track shoulders too (about 20 ms an image more).")] = False,
+    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Show the avatar as in a mirror.")] = True,
+    window: Annotated[
+        bool, typer.Option("--window/--no-window", help="Without a window the figures are printed.")
+    ] = True,
+    record: Annotated[Path | None, typer.Option(help="Record into this mp4 from the start.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
+    server: Annotated[
+        str | None, typer.Option(help="host:port of a running service; default: one is started for this run.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(envvar="AVATAR_TOKEN", help="The service's token, if it asks.")] = None,
+    model: options.Model = "lite",
+    badge: options.BadgeOption = True,
+    verbose: options.Verbose = False,
+) -> None:
+    """Move PORTRAIT with your own face, live.
+
+    Keys: **c** calibrate, **m** mirror, **n** next portrait, **p** pause, **r** record, **q** quit. By running it you
+    declare that whoever the portraits show agreed to it.
+    """
+    import avatar_client
+    from avatar_client.errors import InvalidPortraitError
+
+    from avatar_sdk.local_server import LocalServer, LocalServerConfig
+    from avatar_sdk.webcam import Webcam, WebcamConfig, told
+
+    for portrait in portraits:
+        if not portrait.is_file():
+            raise InvalidPortraitError(f"the portrait {portrait} does not exist")
+    field_of_view: Any = options.parse_framing(framing)
+    config = WebcamConfig(
+        portraits=tuple(portraits),
+        camera=camera,
+        options=avatar_client.SessionOptions(
+            framing=field_of_view,
+            background=background,
+            neutral=cast(Any, neutral),
+            smoothing=options.parse_switch(smoothing, "smoothing"),
+            badge=badge,
+        ),
+        body=body,
+        mirror=mirror,
+        window=window,
+        record=record,
+        seconds=seconds,
+    )
+    with ExitStack() as stack:
+        target = server or stack.enter_context(LocalServer(LocalServerConfig(model))).target
+        client = stack.enter_context(avatar_client.connect(target, token=token))
+        session = stack.enter_context(
+            client.session(
+                portraits[0], consent=True, options=config.options, on_event=lambda event: typer.echo(told(event))
+            )
+        )
+        typer.echo(str(Webcam(session, config, typer.echo).run()))
