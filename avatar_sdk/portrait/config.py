@@ -79,6 +79,4 @@ class PortraitConfig:
             if not low <= side <= high or side % 2:
                 raise InvalidConfigError(f"{name} is {side}; it must be even and in [{low}, {high}]", field=name)
         if not 1.4 <= self.framing <= 8.0:
-            raise InvalidConfigError(
-                f"framing is {self.framing:g}; it must be in [1.4, 8] face sizes", field="framing"
-            )
+            raise InvalidConfigError(f"framing is {self.framing:g}; it must be in [1.4, 8] face sizes", field="framing")

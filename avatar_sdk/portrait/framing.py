@@ -75,15 +75,13 @@ def sample_canvas(photo: Pixels, view: View, config: PortraitConfig) -> tuple[Pi
     width, height = config.width_px + 2 * margin, config.height_px + 2 * margin
     if scale < 1:
         photo = cv2.GaussianBlur(photo, (0, 0), 0.35 * np.sqrt(1 / scale**2 - 1) + 1e-3)
-    canvas = cv2.warpAffine(
-        photo, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    canvas = cv2.warpAffine(photo, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     edges = [[-0.5, photo.shape[1] - 0.5], [-0.5, photo.shape[0] - 0.5]]
     (left, right), (top, bottom) = (scale * np.array(edge) + affine[i, 2] for i, edge in enumerate(edges))
     x, y = np.arange(width), np.arange(height)
-    beyond = np.maximum(
-        np.maximum(left - x, x - right)[None, :], np.maximum(top - y, y - bottom)[:, None]
-    ).clip(0, None)
+    beyond = np.maximum(np.maximum(left - x, x - right)[None, :], np.maximum(top - y, y - bottom)[:, None]).clip(
+        0, None
+    )
     return _softened(canvas, beyond), beyond.astype(np.float32)
 
 

@@ -36,9 +36,7 @@ def read_photo(source: bytes | Path) -> bytes:
             with source.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
-            raise InvalidPortraitError(
-                f"{name} cannot be read: {error.strerror or error}", field="portrait"
-            ) from error
+            raise InvalidPortraitError(f"{name} cannot be read: {error.strerror or error}", field="portrait") from error
     if len(data) > MAX_BYTES:
         raise InvalidPortraitError(
             f"{name} has more than {MAX_BYTES // 2**20} MiB; save it smaller or as JPEG", field="portrait"

@@ -13,13 +13,14 @@ FAR: Final = np.float32(1e9)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"}, error_model="numpy")
-def rasterise(points, triangles, source, map_x, map_y, depth):  # type: ignore[no-untyped-def]
+def rasterise(points, triangles, source, corners, map_x, map_y, depth):  # type: ignore[no-untyped-def]
     """Where each output pixel comes from; the nearest triangle wins.
 
     Args:
         points: (V, 3) float32, x, y in output pixels, z smaller = nearer.
         triangles: (T, 3) int32.
-        source: (V, 2) float32, the vertices' places in the source image.
+        source: (S, 2) float32, places in the source image.
+        corners: (T, 3) int32, which of them each triangle shows.
         map_x, map_y, depth: (H, W) float32, written; `depth` is `FAR` where nothing is.
     """
     height, width = depth.shape
@@ -42,9 +43,10 @@ def rasterise(points, triangles, source, map_x, map_y, depth):  # type: ignore[n
         # Barycentric coordinates of b and c are linear in x and y.
         bx, by = (y2 - y0) * inverse, (x0 - x2) * inverse
         cx, cy = (y0 - y1) * inverse, (x1 - x0) * inverse
-        u0, v0 = source[a, 0], source[a, 1]
-        ub, vb, zb = source[b, 0] - u0, source[b, 1] - v0, z1 - z0
-        uc, vc, zc = source[c, 0] - u0, source[c, 1] - v0, z2 - z0
+        i, j, k = corners[t, 0], corners[t, 1], corners[t, 2]
+        u0, v0 = source[i, 0], source[i, 1]
+        ub, vb, zb = source[j, 0] - u0, source[j, 1] - v0, z1 - z0
+        uc, vc, zc = source[k, 0] - u0, source[k, 1] - v0, z2 - z0
         du, dv, dz = ub * bx + uc * cx, vb * bx + vc * cx, zb * bx + zc * cx
         for y in range(top, bottom + 1):
             dy = np.float32(y) - y0
@@ -112,7 +114,10 @@ def pack_lanes(person: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """(h, w, 4) uint8 → (h, w) uint64 with a channel in every 16 bits, so that one product weighs all four."""
     wide = person.astype(np.uint64)
     return np.ascontiguousarray(
-        wide[..., 0] | (wide[..., 1] << np.uint64(16)) | (wide[..., 2] << np.uint64(32)) | (wide[..., 3] << np.uint64(48))
+        wide[..., 0]
+        | (wide[..., 1] << np.uint64(16))
+        | (wide[..., 2] << np.uint64(32))
+        | (wide[..., 3] << np.uint64(48))
     )
 
 

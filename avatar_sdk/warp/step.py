@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_sdk.motion import Motion
 from avatar_sdk.portrait import Portrait
+from avatar_sdk.topology import MESH_LANDMARKS, TRIANGLES
 from avatar_sdk.warp.eyes import Eyes
 from avatar_sdk.warp.frame import WarpedFrame
 from avatar_sdk.warp.maps import CropView
-from avatar_sdk.warp.mesh import Mesh, MeshConfig
+from avatar_sdk.warp.mesh import FIRST_RING, SPOKES, Mesh, MeshConfig
 from avatar_sdk.warp.mouth import Mouth
-from avatar_sdk.warp.raster import pack_lanes, paint_over, rasterise
+from avatar_sdk.warp.raster import FAR, pack_lanes, paint_over, rasterise
+from avatar_sdk.warp.visibility import VisibilityConfig, hidden, mirrored
 
 Pixels = NDArray[np.uint8]
 
@@ -26,14 +29,36 @@ class Warp:
     def __init__(self, portrait: Portrait, mesh: MeshConfig | None = None) -> None:
         self.portrait = portrait
         self.mesh = Mesh(portrait.landmarks, mesh)
-        self._source = self.mesh.source + np.float32(portrait.margin_px)
-        self._triangles = _visible(self.mesh.triangles, self._source, portrait.person)
         self._lanes = pack_lanes(portrait.person)
         height, width = portrait.image.shape[:2]
         self._map_x, self._map_y, self._depth = (np.empty((height, width), np.float32) for _ in range(3))
+        self._source = np.concatenate([self.mesh.source, mirrored(portrait.landmarks, self.mesh.axes[:, 0])[:, :2]])
+        self._source += np.float32(portrait.margin_px)
+        self._choose_triangles()
         self._mouth = Mouth(portrait)
         self._eyes = Eyes(portrait)
         self._crop = CropView(portrait, self.mesh)
+
+    def _choose_triangles(self) -> None:
+        """Leaves out what the portrait does not hold; the face's other side stands in for its hidden parts."""
+        mesh = self.mesh
+        points = np.concatenate([mesh.source, np.zeros((len(mesh.source), 1), np.float32)], 1)
+        points[:MESH_LANDMARKS, 2] = mesh.landmarks[:MESH_LANDMARKS, 2]
+        skin = mesh.triangles[: len(TRIANGLES)]
+        rasterise(points, skin, self._source, skin, self._map_x, self._map_y, self._depth)
+        missing = hidden(mesh.landmarks, mesh.axes[:, 0], self._depth, mesh.width, VisibilityConfig())
+        corners = mesh.triangles.copy()
+        corners[: len(skin)][missing] += len(mesh.source)
+        keep = _holding(mesh.triangles, self._source, self.portrait.person)
+        # What surrounds a turned face is partly behind it in the portrait, where the photo shows the face.
+        rings = (_at(self._depth, mesh.source[FIRST_RING:]) < FAR).reshape(-1, SPOKES)
+        if rings.any():
+            rings |= np.roll(rings, 1, 1) | np.roll(rings, -1, 1)
+            rings[1:] |= rings[:-1]
+            covered = np.concatenate([np.zeros(FIRST_RING, bool), rings.ravel()])
+            keep &= ~covered[mesh.triangles].any(1)
+        self._triangles = np.ascontiguousarray(mesh.triangles[keep])
+        self._corners = np.ascontiguousarray(corners[keep])
 
     def image(self, motion: Motion) -> Pixels:
         """The warped photo: (H, W, 3) uint8 RGB."""
@@ -46,7 +71,7 @@ class Warp:
         return self._crop.describe(image, motion, points)
 
     def _image(self, motion: Motion, points: NDArray[np.float32]) -> Pixels:
-        rasterise(points, self._triangles, self._source, self._map_x, self._map_y, self._depth)
+        rasterise(points, self._triangles, self._source, self._corners, self._map_x, self._map_y, self._depth)
         image = self.portrait.background.copy()
         paint_over(image, self._lanes, self._map_x, self._map_y, self._depth)
         self._mouth.paint(image, motion)
@@ -54,15 +79,19 @@ class Warp:
         return image
 
 
-def _visible(triangles: NDArray[np.int32], source: NDArray[np.float32], person: Pixels) -> NDArray[np.int32]:
-    """The triangles that hold some of the person."""
+def _holding(triangles: NDArray[np.int32], source: NDArray[np.float32], person: Pixels) -> NDArray[np.bool_]:
+    """(T,): which triangles hold some of the person."""
     height, width = person.shape[:2]
     corners = source[triangles]
-    low = np.floor(corners.min(1)).astype(int)
-    high = np.ceil(corners.max(1)).astype(int) + 1
-    keep = np.ones(len(triangles), bool)
-    for i, ((x0, y0), (x1, y1)) in enumerate(zip(low, high, strict=True)):
-        x0, x1 = np.clip((x0, x1), 0, width - 1)
-        y0, y1 = np.clip((y0, y1), 0, height - 1)
-        keep[i] = bool(person[y0 : y1 + 1, x0 : x1 + 1, 3].any())
-    return np.ascontiguousarray(triangles[keep])
+    low = np.floor(corners.min(1)).astype(int).clip(0, (width - 1, height - 1))
+    high = np.ceil(corners.max(1)).astype(int).clip(0, (width - 1, height - 1)) + 1
+    count = cv2.integral((person[..., 3] > 0).astype(np.uint8))
+    (x0, y0), (x1, y1) = low.T, high.T
+    return np.asarray(count[y1, x1] - count[y0, x1] - count[y1, x0] + count[y0, x0] > 0)
+
+
+def _at(values: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,): `values` (H, W) at the pixels nearest to `points` (N, 2)."""
+    height, width = values.shape
+    x, y = points.round().astype(int).clip(0, (width - 1, height - 1)).T
+    return np.asarray(values[y, x])
