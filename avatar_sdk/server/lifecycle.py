@@ -1,0 +1,171 @@
+"""Starting, stopping and draining the service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import grpc
+import structlog
+from avatar_client._gen import avatar_pb2, avatar_pb2_grpc
+from avatar_client.errors import AuthenticationError, InvalidConfigError
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from avatar_sdk.engine import Engine
+from avatar_sdk.server.config import MAX_MESSAGE_BYTES, ServerConfig
+from avatar_sdk.server.errors import to_status
+from avatar_sdk.server.metrics import Metrics
+from avatar_sdk.server.servicer import AvatarServicer
+from avatar_sdk.session import Sessions
+
+log = structlog.get_logger(__name__)
+
+SERVICE: Final = avatar_pb2.DESCRIPTOR.services_by_name["AvatarService"].full_name
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 8192),
+    ("grpc.http2.bdp_probe", 0),
+    # Two servers on one port is a fault, not a feature.
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 3),
+)
+
+
+class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships no types
+    """Refuses calls without the server's bearer token; health stays open."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
+        """Lets the call pass or answers UNAUTHENTICATED."""
+        if handler_call_details.method.startswith("/grpc.health."):
+            return await continuation(handler_call_details)
+        given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        if secrets.compare_digest(given.encode() if isinstance(given, str) else given, self._expected):
+            return await continuation(handler_call_details)
+        handler = await continuation(handler_call_details)
+        error = AuthenticationError("the token is missing or wrong; pass the one the server was started with")
+
+        async def refuse(_request: Any, context: Any) -> None:
+            await context.abort_with_status(to_status(error))
+
+        if handler is not None and handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(
+                refuse, handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            refuse, getattr(handler, "request_deserializer", None), getattr(handler, "response_serializer", None)
+        )
+
+
+class Server:
+    """The service on one address.
+
+    >>> async with Server(ServerConfig(port=0), Engine.load()) as server:
+    ...     print(server.address)
+    """
+
+    def __init__(self, config: ServerConfig, engine: Engine) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.sessions = Sessions(engine, config.limits, config.clock, self.metrics.frame)
+        self.address = ""
+        self.metrics_port: int | None = None
+        self._grpc: Any = None
+        self._servicer: AvatarServicer | None = None
+        self._health: Any = None
+
+    async def __aenter__(self) -> Self:
+        """Binds and starts.
+
+        Raises:
+            InvalidConfigError: the address is taken or not this machine's, or the TLS files cannot be read.
+        """
+        config = self.config
+        interceptors = [TokenCheck(config.token)] if config.token else []
+        self._grpc = grpc.aio.server(options=OPTIONS, interceptors=interceptors)
+        self._servicer = AvatarServicer(config, self.sessions, self.metrics)
+        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, self._grpc)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        if config.loopback:
+            reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), self._grpc)
+        self.address = f"{config.host}:{self._bind()}"
+        self.metrics.watch(self.sessions)
+        if config.metrics_port is not None:
+            try:
+                self.metrics_port = self.metrics.serve(config.metrics_port)
+            except OSError as error:
+                raise InvalidConfigError(
+                    f"metrics port {config.metrics_port} cannot be used ({error.strerror}); choose another",
+                    field="metrics_port",
+                ) from error
+        self.sessions.start()
+        await self._grpc.start()
+        await self._serving(True)
+        log.info("serving", address=self.address, model=self.sessions.engine.runtime.name)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Drains: no new sessions, a GoAway to every stream, then the end. Idempotent."""
+        server, self._grpc = self._grpc, None
+        if server is None:
+            return
+        assert self._servicer is not None
+        await self._health.enter_graceful_shutdown()
+        self._servicer.drain()
+        await server.stop(self.config.drain_grace_s)
+        await self.sessions.close()
+        log.info("stopped", address=self.address)
+
+    async def _serving(self, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", SERVICE):
+            await self._health.set(name, status)
+
+    def _bind(self) -> int:
+        config = self.config
+        target = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
+        try:
+            if config.certificate and config.key:
+                pair = (config.key.read_bytes(), config.certificate.read_bytes())
+                port = self._grpc.add_secure_port(target, grpc.ssl_server_credentials([pair]))
+            else:
+                port = self._grpc.add_insecure_port(target)
+        except OSError as error:
+            raise InvalidConfigError(f"the TLS files cannot be read: {error}", field="certificate") from error
+        except RuntimeError as error:
+            raise InvalidConfigError(
+                f"{target} cannot be bound; another program may use it: choose another --port", field="port"
+            ) from error
+        return int(port)
+
+
+async def serve(config: ServerConfig, engine: Engine, on_ready: Callable[[Server], None] | None = None) -> None:
+    """Serves until SIGINT or SIGTERM, then drains."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
+            loop.add_signal_handler(number, stop.set)
+    async with Server(config, engine) as server:
+        if on_ready is not None:
+            on_ready(server)
+        await stop.wait()

@@ -1,0 +1,57 @@
+"""What the service tells Prometheus."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from avatar_sdk.session import SentFrame, Sessions
+
+STAGES: Final = ("queue", "motion", "warp", "generator", "decode", "composite", "encode")
+BUCKETS_S: Final = (0.001, 0.002, 0.004, 0.008, 0.012, 0.016, 0.024, 0.032, 0.048, 0.064, 0.08, 0.12, 0.2, 0.5, 1.0)
+
+
+class Metrics:
+    """Counters and histograms of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._frames = Counter("avatar_frames", "Frames sent.", ["source"], registry=self.registry)
+        self._stage = Histogram(
+            "avatar_stage_seconds", "Time of one stage.", ["stage"], buckets=BUCKETS_S, registry=self.registry
+        )
+        self._pose_to_frame = Histogram(
+            "avatar_pose_to_frame_seconds",
+            "From the parsed pose to just before its frame is written; new poses only.",
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self._sessions = Gauge("avatar_sessions", "Live sessions.", registry=self.registry)
+        self._free = Gauge("avatar_free_slots", "Slots nobody holds.", registry=self.registry)
+        self._errors = Counter("avatar_errors", "Calls that ended with an error.", ["reason"], registry=self.registry)
+        self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
+
+    def watch(self, sessions: Sessions) -> None:
+        """Reads the gauges from `sessions` whenever they are asked for."""
+        self._sessions.set_function(lambda: len(sessions))
+        self._free.set_function(lambda: sessions.engine.free_slots)
+
+    def frame(self, frame: SentFrame) -> None:
+        """A frame was made."""
+        self._frames.labels(frame.source.value).inc()
+        for stage, spent_us in frame.timings_us.items():
+            self._stages[stage].observe(max(0, spent_us) / 1e6)
+
+    def pose_to_frame(self, spent_us: int) -> None:
+        """A frame of a new pose is about to be written."""
+        self._pose_to_frame.observe(spent_us / 1e6)
+
+    def error(self, reason: str) -> None:
+        """A call ended with an error."""
+        self._errors.labels(reason).inc()
+
+    def serve(self, port: int) -> int:
+        """Answers scrapes on loopback; returns the port."""
+        server, _ = start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        return int(server.server_port)
