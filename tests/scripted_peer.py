@@ -28,6 +28,8 @@ class Peer(AvatarServiceServicer):
     script: dict[int, Callable[[Context], Any]] = field(default_factory=dict)
     refuse: AvatarError | None = None
     silent: bool = False
+    lose_answers: int = 0
+    keys: list[str] = field(default_factory=list)
     portraits: list[bytes] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     said: list[pb.StreamRequest] = field(default_factory=list)
@@ -41,7 +43,12 @@ class Peer(AvatarServiceServicer):
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
         if self.refuse is not None:
             await abort(context, self.refuse)
-        self.portraits.append(request.portrait)
+        if request.idempotency_key not in self.keys:
+            self.keys.append(request.idempotency_key)
+            self.portraits.append(request.portrait)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            await cut(context)
         return pb.CreateSessionResponse(
             session_id=f"{self.name}-{len(self.portraits)}",
             resume_token="secret",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,8 +28,8 @@ from avatar_client.wire import error_from_rpc
 
 _log = logging.getLogger(__name__)
 _PING_S: Final = 1.0
-_SILENCE_S: Final = 10.0
-"""A server that answers no ping for this long is gone, whatever its socket says."""
+_PATIENCE_PINGS: Final = 10
+"""A server that says nothing after so many pings is gone, whatever its socket says."""
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class SessionRunner:
         self._emit = emit
         self._endpoint = ""
         self._outage: Outage | None = None
-        self._heard_s = 0.0
+        self._unanswered = 0
 
     @property
     def transport(self) -> Transport:
@@ -113,7 +114,10 @@ class SessionRunner:
             await self.transport.call("DeleteSession", request, pb.DeleteSessionResponse, timeout_s=2.0)
 
     async def _create(self) -> None:
+        # until an answer arrives, the same key: a session whose answer got lost must not hold a second slot
+        self.request.idempotency_key = self.request.idempotency_key or uuid.uuid4().hex
         self.created = await self.transport.call("CreateSession", self.request, pb.CreateSessionResponse)
+        self.request.idempotency_key = ""
         self._endpoint = self.created.endpoint or self._endpoint
         self._link.new_session()
         if self._outage is not None:
@@ -125,7 +129,7 @@ class SessionRunner:
         config.CopyFrom(self._config)
         config.session_id, config.resume_token = self.created.session_id, self.created.resume_token
         self._link.begin(config)
-        self._heard_s = asyncio.get_running_loop().time()
+        self._unanswered = 0
         self.wake.set()
         call = self.transport.stream()
         tasks = [asyncio.ensure_future(work) for work in (self._read(call), self._write(call), self._stay_alive())]
@@ -155,7 +159,7 @@ class SessionRunner:
     async def _read(self, call: Any) -> None:
         try:
             while (response := await call.read()) is not grpc.aio.EOF:
-                self._heard_s = asyncio.get_running_loop().time()
+                self._unanswered = 0
                 self._emit(self._link.receive(response))
                 arm = response.WhichOneof("message")
                 if arm == "ready":
@@ -185,11 +189,11 @@ class SessionRunner:
             await asyncio.Event().wait()  # the stream is over: its reader knows why, and ends this task
 
     async def _stay_alive(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_PING_S)
-            if loop.time() - self._heard_s > _SILENCE_S:
-                raise ConnectionLostError(f"{self.transport.target} has said nothing for {_SILENCE_S:g} s")
+            if self._unanswered == _PATIENCE_PINGS:  # counted, not timed: this program itself may have been asleep
+                raise ConnectionLostError(f"{self.transport.target} has answered none of {_PATIENCE_PINGS} pings")
+            self._unanswered += 1
             self._link.request_ping()
             self.wake.set()
 
