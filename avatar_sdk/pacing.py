@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+LEARNING: Final = 0.05
+"""Share of each new interval between poses in the camera's estimated interval."""
 
 
 class Latest(Generic[T]):
@@ -24,10 +27,6 @@ class Latest(Generic[T]):
         self.dropped += self._value is not None
         self._value = value
 
-    def peek(self) -> T | None:
-        """What waits, without taking it."""
-        return self._value
-
     def take(self) -> T | None:
         """What waits, once."""
         value, self._value = self._value, None
@@ -40,13 +39,15 @@ class FrameClockConfig:
 
     Attributes:
         fps: frames a second. Unit: frames per second.
-        early: share of the interval by which a new pose may start its step early, so that a driver slightly faster than
-            `fps`, 25 instead of 24, is followed pose by pose instead of beating against the clock.
+        followed_fps: a camera up to this rate is followed pose by pose; 25 would otherwise beat against 24. A faster one
+            is sampled at `fps`. Unit: poses per second.
+        least_gap: when following, steps are at least this far apart however much the poses jitter. Unit: intervals.
         patience: share of the interval that a step waits beyond its time for a late pose before it holds the last one.
     """
 
     fps: float = 24.0
-    early: float = 0.1
+    followed_fps: float = 26.0
+    least_gap: float = 0.6
     patience: float = 0.5
 
 
@@ -62,30 +63,38 @@ class FrameClock:
         self.interval_us = round(1e6 / self.config.fps)
         self._last_us: int | None = None
         self._had_pose = False
+        self._arrived_us: int | None = None
+        self._pose_interval_us = float(self.interval_us)
 
-    def due_us(self, pose_received_us: int | None) -> int | None:
+    def pose_arrived(self, now_us: int) -> None:
+        """A pose came; the clock learns the camera's rate from many of them."""
+        if self._arrived_us is not None:
+            interval_us = min(now_us - self._arrived_us, 2 * self.interval_us)
+            self._pose_interval_us += LEARNING * (interval_us - self._pose_interval_us)
+        self._arrived_us = now_us
+
+    def due_us(self, waiting_since_us: int | None) -> int | None:
         """Time of the next step; None when it waits for the first pose.
 
-        `pose_received_us` is when the waiting pose arrived, or None when none waits.
+        `waiting_since_us` is when the first pose since the last step arrived, or None when none did.
         """
         if self._last_us is None:
-            return pose_received_us
-        if pose_received_us is not None:
-            return max(pose_received_us, self._last_us + round((1 - self.config.early) * self.interval_us))
-        wait = 1 + self.config.patience if self._had_pose else 1.0
-        return self._last_us + round(wait * self.interval_us)
+            return waiting_since_us
+        if waiting_since_us is None:
+            return self._last_us + round((1 + self.config.patience * self._had_pose) * self.interval_us)
+        follows = self._pose_interval_us * self.config.followed_fps >= 1e6
+        gap = self.config.least_gap if follows else 1.0
+        return max(waiting_since_us, self._last_us + round(gap * self.interval_us))
 
     def started(self, now_us: int, *, with_pose: bool) -> None:
         """A step started at `now_us`."""
-        held_on_time = not with_pose and self._last_us is not None and not self._had_pose
-        if held_on_time and self._last_us is not None and now_us - self._last_us < 2 * self.interval_us:
-            # Idle frames keep their grid although each starts a little late.
-            self._last_us += self.interval_us
-        else:
-            self._last_us = now_us
+        due_us = now_us if self._last_us is None else self._last_us + self.interval_us
+        # A step on the grid keeps to the grid although it starts a little late; any other starts the grid anew.
+        late_us = now_us - due_us
+        self._last_us = due_us if 0 <= late_us < self.interval_us / 10 else now_us
         self._had_pose = with_pose
 
     def restart(self) -> None:
         """Forgets the past: the next pose starts a step at once."""
-        self._last_us = None
+        self._last_us = self._arrived_us = None
         self._had_pose = False

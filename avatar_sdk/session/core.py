@@ -129,6 +129,7 @@ class SessionCore:
         self.frames_dropped = 0
         self._poses: Latest[ReceivedPose] = Latest()
         self._poses_refused = 0
+        self._waiting_since_us = now_us
         self._shown: ReceivedPose | None = None
         self._paused = False
         self._attached = False
@@ -222,6 +223,9 @@ class SessionCore:
             return
         self._pose_allowance -= 1
         self._pose_seq, self._pose_timestamp_us = seq, pose.timestamp_us
+        self.clock.pose_arrived(now_us)
+        if not self._poses:
+            self._waiting_since_us = now_us
         self._poses.put(ReceivedPose(seq, pose, now_us))
 
     def reject_pose(self, why: str | InvalidPoseError, now_us: int) -> None:
@@ -265,8 +269,7 @@ class SessionCore:
         """When the next step is due; None = not before something arrives."""
         if not self._attached or self._paused or self._stalled or self.state is SessionState.CLOSED:
             return None
-        waiting = self._poses.peek()
-        return self.clock.due_us(waiting.received_us if waiting else None)
+        return self.clock.due_us(self._waiting_since_us if self._poses else None)
 
     def begin_step(self, now_us: int) -> StepPlan | None:
         """The step to make at `now_us`; None when none is due."""
