@@ -19,6 +19,7 @@ from avatar_client.pose import Pose
 from numpy.typing import NDArray
 
 from avatar_sdk.ahead import ahead
+from avatar_sdk.badge import draw_badge
 from avatar_sdk.driver import Driver, open_driver
 from avatar_sdk.engine import Avatar, Engine, EngineConfig
 from avatar_sdk.motion import MotionConfig, MotionSource
@@ -60,7 +61,8 @@ class AnimateConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises InvalidConfigError for a rate out of range."""
+        """Raises InvalidConfigError for a rate or quality out of range."""
+        VideoConfig(crf=self.crf)
         if self.fps is not None and not 1 <= self.fps <= 120:
             raise InvalidConfigError(f"fps is {self.fps:g}; it must be in [1, 120], or `source`", field="fps")
 
@@ -219,6 +221,8 @@ class Rendering:
             if tick.seen.track_us and picture.motion.source is not MotionSource.HELD:
                 timings_us["track"].append(tick.seen.track_us)
             image = picture.image
+            if self.config.badge:
+                draw_badge(image)
             if self.config.side_by_side:
                 image = np.hstack([driver_view(tick, image.shape[0], self.driver.aspect), image])
             yield tick, image

@@ -1,0 +1,116 @@
+"""`avatar serve`: the service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from avatar_client.errors import InvalidConfigError
+
+from avatar_sdk.cli import options
+from avatar_sdk.cli.command import AvatarCommand, examples
+
+if TYPE_CHECKING:
+    from avatar_sdk.server import Server
+
+EXAMPLES = examples(
+    "avatar serve",
+    "avatar serve --model warp --slots 2 --metrics-port 9464",
+    "avatar serve --host 0.0.0.0 --token SECRET --certificate server.crt --key server.key",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("serve", cls=AvatarCommand, epilog=EXAMPLES)(_serve)
+
+
+def _serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback need --token and TLS, or --insecure.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 50051,
+    model: options.Model = "lite",
+    slots: Annotated[int, typer.Option(min=1, help="Sessions that can live at once.")] = 4,
+    size: Annotated[int, typer.Option(help="Width and height of the frames in pixels, even, 64 to 2048.")] = 512,
+    token: Annotated[str, typer.Option(envvar="AVATAR_TOKEN", help="Bearer token that every call must carry.")] = "",
+    certificate: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let others connect without token or TLS; for trusted networks only.")
+    ] = False,
+    metrics_port: Annotated[int | None, typer.Option(help="Prometheus metrics on this port of loopback.")] = None,
+    idle_timeout: Annotated[float, typer.Option(help="Close a session without poses after this many seconds.")] = 60.0,
+    max_duration: Annotated[float, typer.Option(help="Close every session after this many seconds.")] = 4 * 3600.0,
+    resume_window: Annotated[float, typer.Option(help="Keep the slot of a broken stream this many seconds.")] = 20.0,
+    log: Annotated[str, typer.Option(help="**console** for people, **json** for machines.")] = "console",
+    until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run the service until Ctrl-C or SIGTERM, which let streams end in good order.
+
+    It listens on this machine only, unless told otherwise.
+    """
+    _configure_log(log, verbose)
+    import asyncio
+
+    from avatar_sdk.engine import Engine, EngineConfig
+    from avatar_sdk.server import ServerConfig, serve
+    from avatar_sdk.session import SessionLimits
+
+    config = ServerConfig(
+        host=host,
+        port=port,
+        token=token,
+        certificate=certificate,
+        key=key,
+        insecure=insecure,
+        metrics_port=metrics_port,
+        size_px=size,
+        limits=SessionLimits(idle_timeout_s=idle_timeout, max_duration_s=max_duration, resume_window_s=resume_window),
+    )
+    if until_stdin_closes:
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    asyncio.run(serve(config, Engine.load(EngineConfig(model=model, slots=slots)), _announce))
+
+
+def _announce(server: Server) -> None:
+    typer.echo(f"avatar service on {server.address}, model {server.sessions.engine.runtime.name}; Ctrl-C stops it")
+    if server.metrics_port is not None:
+        typer.echo(f"metrics on http://127.0.0.1:{server.metrics_port}/metrics")
+
+
+def _end_with_parent() -> None:
+    """Whoever started this process holds its standard input open for as long as it lives."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _configure_log(style: str, verbose: bool) -> None:
+    import logging
+
+    import structlog
+
+    if style not in ("console", "json"):
+        raise InvalidConfigError(f"log is {style!r}; it must be console or json", field="log")
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            *([structlog.processors.format_exc_info] if style == "json" else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
