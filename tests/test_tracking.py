@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from avatar_client.errors import InvalidConfigError, InvalidInputError, MissingDependencyError
 from avatar_client.pose import BODY_SHAPE, FACE_SHAPE, HANDS_SHAPE, Array, Pose, pack
-from avatar_client.tracking import Hand, Landmarks, PoseTracker, TrackerConfig, to_pose
+from avatar_client.tracking import Hand, Landmarks, PoseTracker, TrackerConfig, quiet_mediapipe, to_pose
 from numpy.typing import NDArray
 
 FIXTURE = Path(__file__).resolve().parent / "data/pose_fixture.json"
@@ -127,9 +127,7 @@ def test_an_empty_picture_gives_an_absent_pose_with_its_time() -> None:
 def test_lines_of_others_on_stderr_still_arrive_while_mediapipe_is_silenced(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from avatar_client.tracking import _quiet_stderr
-
-    with _quiet_stderr():
+    with quiet_mediapipe():
         os.write(2, b"W0000 00:00:1 7 inference_feedback_manager.cc:114] chatter\nsomebody else's line\n")
     assert capfd.readouterr().err == "somebody else's line\n"
 

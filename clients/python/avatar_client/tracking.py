@@ -103,7 +103,7 @@ class PoseTracker:
         self.config = config = config or TrackerConfig()
         self._face_seen = False
         self._detectors: dict[str, _Detector] = {}
-        with _quiet_stderr():
+        with quiet_mediapipe():
             for part, wanted, task in (
                 ("face", True, config.face_task),
                 ("body", config.body, config.body_task),
@@ -126,7 +126,7 @@ class PoseTracker:
                 f"the image is {image_rgb.dtype}{list(image_rgb.shape)}; it must be uint8[height, width, 3] RGB"
             )
         image = np.ascontiguousarray(image_rgb)
-        with _quiet_stderr(not self._face_seen):  # MediaPipe has one more thing to say when it first finds a face
+        with quiet_mediapipe(not self._face_seen):  # MediaPipe has one more thing to say when it first finds a face
             found = Landmarks(**{part: one.detect(image, timestamp_us) for part, one in self._detectors.items()})
         self._face_seen = self._face_seen or found.face is not None
         return to_pose(found, timestamp_us, width_px=image.shape[1], height_px=image.shape[0])
@@ -309,7 +309,7 @@ _stderr_lock = threading.Lock()
 
 
 @contextmanager
-def _quiet_stderr(needed: bool = True) -> Iterator[None]:
+def quiet_mediapipe(needed: bool = True) -> Iterator[None]:
     """Takes MediaPipe's own log lines out of the process's stderr; whatever else is written there still arrives.
 
     MediaPipe's C++ part logs before its logging is set up, so no environment variable silences it.
