@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from avatar_sdk.warp.frame import CROP_PX, WarpedFrame
 
-RESIDUAL_SHAPE = (CROP_PX, CROP_PX, 4)
+RESIDUAL_SHAPE: Final = (CROP_PX, CROP_PX, 4)
+FRACTION_BITS: Final = 6
+"""A change of one grey level is 2 ** FRACTION_BITS in 16-bit arithmetic."""
 
 
 def composite(frame: WarpedFrame, residual: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -25,46 +28,47 @@ def composite(frame: WarpedFrame, residual: NDArray[np.float32]) -> NDArray[np.u
     """
     assert residual.shape == RESIDUAL_SHAPE
     image = frame.image.copy()
+    change, top, bottom, left, right = _gated(residual, frame.gate)
+    if top > bottom:
+        return image
     height, width = image.shape[:2]
     forward = frame.crop_affine.astype(np.float64)
-    corners = np.array([[-0.5, -0.5], [-0.5, CROP_PX - 0.5], [CROP_PX - 0.5, -0.5], [CROP_PX - 0.5, CROP_PX - 0.5]])
+    corners = np.array([(x, y) for x in (left - 1, right + 1) for y in (top - 1, bottom + 1)])
     seen = (corners - forward[:, 2]) @ np.linalg.inv(forward[:, :2]).T
-    left, top = np.maximum(np.ceil(seen.min(0)), 0).astype(int)
-    right, bottom = np.minimum(np.floor(seen.max(0)), (width - 1, height - 1)).astype(int)
-    if left <= right and top <= bottom:
-        window = (int(left), int(top), int(right) + 1, int(bottom) + 1)
-        _add(image, _gated(residual, frame.gate), frame.crop_affine, window)
+    x0, y0 = np.maximum(np.floor(seen.min(0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(seen.max(0)).astype(int) + 1, (width, height))
+    if x0 < x1 and y0 < y1:
+        forward[:, 2] += forward[:, :2] @ (x0, y0)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        _add(image[y0:y1, x0:x1], cv2.warpAffine(change, forward, (int(x1 - x0), int(y1 - y0)), flags=flags))
     return image
 
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def _gated(residual: Any, gate: Any) -> Any:
-    """gate * sigmoid(mask) * delta, (256, 256, 3) float32 in [-255, 255]."""
+    """`gate * sigmoid(mask) * delta` as (256, 256, 3) int16, and first and last row and column that may change."""
     side = gate.shape[0]
-    out = np.empty((side, side, 3), np.float32)
+    change = np.zeros((side, side, 3), np.int16)
+    top, bottom, left, right = side, -1, side, -1
+    scale = np.float32(1 << FRACTION_BITS)
     for y in range(side):
         for x in range(side):
-            weight = np.float32(gate[y, x]) / (np.float32(1) + np.exp(-residual[y, x, 3]))
-            for k in range(3):
-                out[y, x, k] = weight * residual[y, x, k]
-    return out
-
-
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _add(image: Any, change: Any, affine: Any, window: Any) -> None:
-    """Adds `change`, seen through the crop, to `image` inside `window` (left, top, right, bottom)."""
-    last = np.float32(change.shape[0] - 1)
-    left, top, right, bottom = window
-    for y in range(top, bottom):
-        for x in range(left, right):
-            u = affine[0, 0] * x + affine[0, 1] * y + affine[0, 2]
-            v = affine[1, 0] * x + affine[1, 1] * y + affine[1, 2]
-            if u < 0 or v < 0 or u > last or v > last:
+            if gate[y, x] == 0:
                 continue
-            i, j = min(int(u), change.shape[0] - 2), min(int(v), change.shape[0] - 2)
-            fx, fy = np.float32(u - i), np.float32(v - j)
+            top, bottom = min(top, y), y
+            left, right = min(left, x), max(right, x)
+            weight = scale * np.float32(gate[y, x]) / (np.float32(1) + np.exp(-residual[y, x, 3]))
             for k in range(3):
-                upper = change[j, i, k] + fx * (change[j, i + 1, k] - change[j, i, k])
-                lower = change[j + 1, i, k] + fx * (change[j + 1, i + 1, k] - change[j + 1, i, k])
-                value = np.float32(image[y, x, k]) + upper + fy * (lower - upper)
-                image[y, x, k] = np.uint8(min(max(value + np.float32(0.5), np.float32(0)), np.float32(255)))
+                value = weight * min(max(residual[y, x, k], np.float32(-1)), np.float32(1))
+                change[y, x, k] = np.int16(np.rint(value))
+    return change, top, bottom, left, right
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add(image: Any, change: Any) -> None:
+    """Adds `change` (h, w, 3) int16 to `image` (h, w, 3) uint8."""
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            for k in range(3):
+                value = (np.int32(image[y, x, k]) << FRACTION_BITS) + change[y, x, k] + (1 << (FRACTION_BITS - 1))
+                image[y, x, k] = min(max(value >> FRACTION_BITS, 0), 255)
