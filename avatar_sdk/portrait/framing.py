@@ -18,6 +18,10 @@ MARGIN: Final = 0.25
 """Photo kept beyond each edge of the output, for the head's and body's motion. Unit: the longer side."""
 
 
+RIM: Final = 0.006
+"""Width of the photo's edge that is not continued. Unit: the photo's longer side."""
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """Which part of the photo is shown.
@@ -76,22 +80,28 @@ def sample_canvas(photo: Pixels, view: View, config: PortraitConfig) -> tuple[Pi
     if scale < 1:
         photo = cv2.GaussianBlur(photo, (0, 0), 0.35 * np.sqrt(1 / scale**2 - 1) + 1e-3)
     canvas = cv2.warpAffine(photo, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    edges = [[-0.5, photo.shape[1] - 0.5], [-0.5, photo.shape[0] - 0.5]]
-    (left, right), (top, bottom) = (scale * np.array(edge) + affine[i, 2] for i, edge in enumerate(edges))
+    # A photo's outermost pixels are often a frame or a scanner's rim: what lies beyond continues from within.
+    rim = RIM * max(photo.shape[:2])
+    edges = np.array([[rim, photo.shape[1] - rim], [rim, photo.shape[0] - rim]]) - 0.5
+    (left, right), (top, bottom) = scale * edges + affine[:, 2:]
     x, y = np.arange(width), np.arange(height)
-    beyond = np.maximum(np.maximum(left - x, x - right)[None, :], np.maximum(top - y, y - bottom)[:, None]).clip(
-        0, None
-    )
+    beside, above = np.maximum(left - x, x - right), np.maximum(top - y, y - bottom)
+    beyond = np.maximum(beside[None, :], above[:, None]).clip(0, None)
+    columns, rows = x.clip(round(left), round(right)), y.clip(round(top), round(bottom))
+    if beyond.any():
+        canvas = canvas[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)[None, :]]
     return _softened(canvas, beyond), beyond.astype(np.float32)
 
 
 def _softened(canvas: Pixels, beyond: NDArray[np.float64]) -> Pixels:
     """The continued edge, free of streaks."""
-    if not beyond.any():
-        return canvas
+    height, width = beyond.shape
     soft = canvas.astype(np.float32)
-    for start, sigma in ((1.0, 3.0), (8.0, 9.0), (24.0, 27.0)):
-        weight = np.clip((beyond - start) / (2 * start + 2), 0, 1).astype(np.float32)[..., None]
-        if weight.any():
-            soft += weight * (cv2.GaussianBlur(soft, (0, 0), sigma) - soft)
+    for start, sigma, reduction in ((1.0, 3.0, 2), (8.0, 9.0, 4), (24.0, 27.0, 8)):
+        weight = np.clip((beyond - start) / (2 * start + 2), 0, 1).astype(np.float32)
+        if not weight.any():
+            break
+        small = cv2.resize(soft, (width // reduction, height // reduction), interpolation=cv2.INTER_AREA)
+        blurred = cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / reduction), (width, height))
+        soft += weight[..., None] * (blurred - soft)
     return np.asarray(soft.round().clip(0, 255), np.uint8)

@@ -37,8 +37,8 @@ def person_matte(canvas: Pixels, person: Floats, landmarks: Floats) -> Floats:
         person = np.maximum(person, _bust(landmarks, (height, width)))
     photo = canvas.astype(np.float32)
     band = 0.012 * max(height, width)
-    front = fill(photo, _shrunk(person > 0.5, band))
-    back = fill(photo, _shrunk(person < 0.1, 0.5 * band))
+    front = _fill_coarsely(photo, _shrunk(person > 0.5, band))
+    back = _fill_coarsely(photo, _shrunk(person < 0.1, 0.5 * band))
     # Between a sure inside and a sure outside, alpha is where the colour lies between theirs.
     apart = front - back
     contrast = (apart * apart).sum(-1)
@@ -104,6 +104,15 @@ def fill(colours: Floats, known: Floats) -> Floats:
     return np.asarray(colours * known[..., None] + below * (1 - known[..., None]), np.float32)
 
 
+def _fill_coarsely(colours: Floats, known: Floats) -> Floats:
+    """`fill` at half the size, blurred a little everywhere: four times quicker."""
+    height, width = known.shape
+    small = ((width + 1) // 2, (height + 1) // 2)
+    sure = (cv2.resize(known, small, interpolation=cv2.INTER_AREA) > 0.99).astype(np.float32)
+    filled = fill(cv2.resize(colours, small, interpolation=cv2.INTER_AREA), sure)
+    return np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def continue_background(canvas: Floats, known: Floats) -> Floats:
     """Fills what is not known: rows and columns go on straight beyond its border, so that walls, shelves and curtains
     do, and ever smoother far from it.
@@ -156,25 +165,30 @@ def _borders(known: Floats) -> Iterator[tuple[NDArray[np.int64], int, int]]:
         yield np.flip(np.minimum.accumulate(backwards, axis), axis), axis, size
 
 
-def part_layers(canvas: Pixels, matte: Floats, beyond: Floats, reach_px: float) -> tuple[Pixels, Pixels]:
+def part_layers(
+    canvas: Pixels, matte: Floats, beyond: Floats, margin_px: int, reach_px: float
+) -> tuple[Pixels, Pixels]:
     """Person and background; neither holds the other's colours.
 
     Args:
-        canvas: (H, W, 3) uint8 RGB.
-        matte: (H, W) float32 in [0, 1].
-        beyond: (H, W) float32, > 0 outside the photo.
+        canvas: (H + 2 * margin, W + 2 * margin, 3) uint8 RGB.
+        matte: (H + 2 * margin, W + 2 * margin) float32 in [0, 1].
+        beyond: (H + 2 * margin, W + 2 * margin) float32, > 0 outside the photo.
+        margin_px: how far the canvas reaches beyond the output.
         reach_px: how far around the person the photo is not trusted to be background.
 
     Returns:
-        person: (H, W, 4) uint8 RGBA, colours multiplied by alpha; edge colours continue those inside.
+        person: (H + 2 * margin, W + 2 * margin, 4) uint8 RGBA, colours multiplied by alpha; edge colours continue those
+            inside.
         background: (H, W, 3) uint8 RGB, filled in behind the person.
     """
     photo = canvas.astype(np.float32)
     side = 2 * max(1, round(reach_px)) + 1
     hole = cv2.dilate((matte > 0.02).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     known = ((hole == 0) & (beyond <= 0)).astype(np.float32)
-    behind = continue_background(photo, known)
-    inner = fill(photo, (matte > 0.95).astype(np.float32))
+    window = np.s_[margin_px:-margin_px, margin_px:-margin_px]
+    behind = continue_background(np.ascontiguousarray(photo[window]), np.ascontiguousarray(known[window]))
+    inner = _fill_coarsely(photo, (matte > 0.95).astype(np.float32))
     alpha = matte[..., None]
     colours = inner + (photo - inner) * np.clip(2 * alpha - 1, 0, 1)
     person = np.concatenate([colours * alpha, 255 * alpha], -1)

@@ -71,9 +71,9 @@ def _prepare(photo: NDArray[np.uint8], reduced: float, config: PortraitConfig, r
     landmarks[:, :2] += view.affine[:, 2]
     matte = person_matte(canvas, reader.find_person(canvas), landmarks + np.array([margin, margin, 0], np.float32))
     face_px = float(np.ptp(landmarks[:, :2], 0).max())
-    person, behind = part_layers(canvas, matte, beyond, 0.03 * face_px)
+    person, behind = part_layers(canvas, matte, beyond, margin, 0.03 * face_px)
     window = np.s_[margin:-margin, margin:-margin]
-    background = make_background(np.ascontiguousarray(behind[window]), config.background)
+    background = make_background(behind, config.background)
     seen = person[window].astype(np.uint16)
     image = seen[..., :3] + (background * (255 - seen[..., 3:]) + 127) // 255
     affine = view.affine.copy()
