@@ -58,7 +58,7 @@ class VideoSource(FrameSource):
         import av
 
         last_us = -1
-        interval_us = round(1e6 / self.fps) if getattr(self, "fps", 0) else 40_000
+        interval_us = round(1e6 / (self.fps or 25))
         count = 0
         try:
             for frame in container.decode(video=0):
