@@ -73,4 +73,4 @@ def _load_triangles() -> Indices:
 
 
 TRIANGLES: Final = _load_triangles()
-"""(852, 3) triangles of the skin, all turning the same way; eyes and mouth are open. Made by `tools/make_topology.py`."""
+"""(852, 3) triangles of the skin, all turning the same way; eyes and mouth are open. By `tools/make_topology.py`."""

@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_a_photo_is_refused_by_name(data: bytes, named: st
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 def test_a_truncated_photo_is_refused(format: str, face: Image.Image, reader: PortraitReader) -> None:
     data = encoded(face, format)
-    with pytest.raises(InvalidPortraitError, match="damaged or cut off|not a JPEG"):
+    with pytest.raises(InvalidPortraitError, match=r"damaged or cut off|not a JPEG"):
         load_portrait(data[: len(data) // 2], SMALL, reader)
 
 

@@ -38,11 +38,9 @@ def rigid(
     angle = np.radians(yaw_deg)
     rotation = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
     centre = portrait.landmarks.mean(0)
-    translation = centre + (*shift, 0.0) - scale * rotation @ centre
+    translation = centre + np.array([*shift, 0.0]) - scale * rotation @ centre
     moved = scale * portrait.landmarks @ rotation.T + translation
-    return Motion(
-        moved.astype(np.float32), scale, rotation.astype(np.float32), translation.astype(np.float32)
-    )
+    return Motion(moved.astype(np.float32), scale, rotation.astype(np.float32), translation.astype(np.float32))
 
 
 def expression(portrait: Portrait, moves: dict[int, tuple[float, float]]) -> Motion:

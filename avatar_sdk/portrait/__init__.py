@@ -1,7 +1,7 @@
 """A photo, made ready to be moved: everything that is computed once per portrait.
 
-`photo` decodes what was uploaded, `reader` finds the face and the person, `framing` chooses the view, `layers` parts the
-person from the background, `loading` does all of it.
+`photo` decodes what was uploaded, `reader` finds the face and the person, `framing` chooses the view, `layers` parts
+the person from the background, `loading` does all of it.
 """
 
 from avatar_sdk.portrait.config import FRAMINGS, Background, BackgroundKind, PortraitConfig

@@ -48,9 +48,14 @@ def person_matte(canvas: Pixels, person: Floats, landmarks: Floats) -> Floats:
     mixed = by_shape + trust * (by_colour - by_shape)
     mixed *= _smoothstep((person - 0.03) / 0.3)
     mixed += (1 - mixed) * _smoothstep((person - 0.7) / 0.27)
-    refined = cv2.ximgproc.guidedFilter(photo / 255, mixed.astype(np.float32), max(2, round(0.25 * band)), 1e-4)
+    refined = cv2.ximgproc.guidedFilter(
+        cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255,
+        mixed.astype(np.float32),
+        max(2, round(0.25 * band)),
+        1e-4,
+    )
     refined = np.clip((refined - 0.06) / 0.88, 0, 1)
-    return np.maximum(refined, cv2.GaussianBlur(face, (0, 0), 1.5).astype(np.float32) / 255).astype(np.float32)
+    return np.asarray(np.maximum(refined, cv2.GaussianBlur(face, (0, 0), 1.5) / 255), np.float32)
 
 
 def _smoothstep(x: Floats) -> Floats:
@@ -62,7 +67,7 @@ def _shrunk(region: NDArray[np.bool_], by_px: float) -> Floats:
     """1 inside `region`, further than `by_px` from its edge; else 0."""
     side = 2 * max(1, round(by_px)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.erode(region.astype(np.uint8), kernel).astype(np.float32)
+    return np.asarray(cv2.erode(region.astype(np.uint8), kernel), np.float32)
 
 
 def _bust(landmarks: Floats, size: tuple[int, int]) -> Floats:
@@ -77,7 +82,7 @@ def _bust(landmarks: Floats, size: tuple[int, int]) -> Floats:
     down = np.array([0.0, 0.75, 9.0, 9.0, 0.75, 0.0]) * tall - 0.2 * tall
     torso = chin + np.stack([across, down], 1)
     cv2.fillPoly(shape, [torso.round().astype(np.int32)], 255)
-    return cv2.GaussianBlur(shape, (0, 0), 0.03 * tall).astype(np.float32) / 255
+    return np.asarray(cv2.GaussianBlur(shape, (0, 0), 0.03 * tall) / 255, np.float32)
 
 
 def fill(colours: Floats, known: Floats) -> Floats:
@@ -96,7 +101,7 @@ def fill(colours: Floats, known: Floats) -> Floats:
     if min(height, width) <= 2:
         total = float(known.sum())
         mean = (colours * known[..., None]).sum((0, 1)) / total if total > 0 else np.full(3, 128, np.float32)
-        return colours * known[..., None] + mean.astype(np.float32) * (1 - known[..., None])
+        return np.asarray(colours * known[..., None] + mean * (1 - known[..., None]), np.float32)
     small = ((width + 1) // 2, (height + 1) // 2)
     less = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
     mixed = cv2.resize(colours * known[..., None], small, interpolation=cv2.INTER_AREA) / (less[..., None] + 1e-6)
@@ -114,8 +119,9 @@ def _fill_coarsely(colours: Floats, known: Floats) -> Floats:
 
 
 def continue_background(canvas: Floats, known: Floats) -> Floats:
-    """Fills what is not known: rows and columns go on straight beyond its border, so that walls, shelves and curtains
-    do, and ever smoother far from it.
+    """Fills what is not known.
+
+    Rows and columns go on straight beyond the border, so that walls and curtains do, ever smoother far from it.
 
     Args:
         canvas: (H, W, 3) float32.
@@ -211,7 +217,7 @@ def make_background(filled: Pixels, background: Background) -> Pixels:
     if background.kind is BackgroundKind.COLOR:
         return np.full_like(filled, background.color_rgb)
     if background.kind is BackgroundKind.BLUR:
-        return cv2.GaussianBlur(filled, (0, 0), 0.025 * max(height, width))
+        return np.asarray(cv2.GaussianBlur(filled, (0, 0), 0.025 * max(height, width)), np.uint8)
     picture, _ = decode_photo(background.image, what="background.image", error=InvalidConfigError)
     scale = max(width / picture.shape[1], height / picture.shape[0])
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

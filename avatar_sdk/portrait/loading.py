@@ -17,16 +17,19 @@ from avatar_sdk.portrait.reader import PortraitReader
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """Attributes:
-    image: (H, W, 3) uint8 RGB in [0, 255], the photo at the output's size and field of view.
-    landmarks: (478, 3) float32 MediaPipe face landmarks in output pixels; z in the same unit, negative towards the camera.
-    alpha: (H, W) uint8, 255 = person.
-    background: (H, W, 3) uint8 RGB, what stands behind the person, filled in where the person stood.
-    affine: (2, 3) float32, photo pixels → output pixels; a pixel's index is its centre.
-    person: (H + 2 * margin_px, W + 2 * margin_px, 4) uint8 RGBA, colours multiplied by alpha: the person, with what the
-        photo shows beyond the output's edges.
-    margin_px: how far `person` reaches beyond each edge of the output.
-    faces: faces found in the photo; the largest is used.
+    """A photo at the output's size, parted into person and background, with its landmarks.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB in [0, 255], the photo at the output's size and field of view.
+        landmarks: (478, 3) float32 MediaPipe face landmarks in output pixels; z in the same unit, negative towards the
+            camera.
+        alpha: (H, W) uint8, 255 = person.
+        background: (H, W, 3) uint8 RGB, what stands behind the person, filled in where the person stood.
+        affine: (2, 3) float32, photo pixels → output pixels; a pixel's index is its centre.
+        person: (H + 2 * margin_px, W + 2 * margin_px, 4) uint8 RGBA, colours multiplied by alpha: the person, with
+            what the photo shows beyond the output's edges.
+        margin_px: how far `person` reaches beyond each edge of the output.
+        faces: faces found in the photo; the largest is used.
     """
 
     image: NDArray[np.uint8]

@@ -89,7 +89,7 @@ class PortraitReader:
         size = float(np.ptp(landmarks[:, :2], 0).max())
         if size < MIN_FACE_PX:
             raise InvalidPortraitError(
-                f"the face is only {size:.0f} pixels tall; at least {MIN_FACE_PX} are needed: use a closer or larger photo",
+                f"the face is only {size:.0f} pixels tall; at least {MIN_FACE_PX} are needed: use a closer photo",
                 field="portrait",
             )
         return Face(landmarks, max(1, len(boxes)))

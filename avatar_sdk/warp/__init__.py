@@ -1,7 +1,7 @@
 """The geometric prior: the photo itself, moved.
 
-`mesh` says where every part of the photo goes, `raster` takes it there, `mouth` paints what the photo cannot show, `maps`
-describe the result to the network, `composite` adds what the network makes of it.
+`mesh` says where every part of the photo goes, `raster` takes it there, `mouth` and `eyes` paint what the photo cannot
+show, `maps` describe the result to the network, `composite` adds what the network makes of it.
 """
 
 from avatar_sdk.warp.composite import composite

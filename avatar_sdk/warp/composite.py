@@ -46,7 +46,7 @@ def composite(frame: WarpedFrame, residual: NDArray[np.float32]) -> NDArray[np.u
 
 @njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def _gated(residual: Any, gate: Any) -> Any:
-    """`gate * sigmoid(mask) * delta` as (256, 256, 3) int16, and first and last row and column that may change."""
+    """Computes `gate * sigmoid(mask) * delta` as (256, 256, 3) int16, and the rows and columns that may change."""
     side = gate.shape[0]
     change = np.zeros((side, side, 3), np.int16)
     top, bottom, left, right = side, -1, side, -1

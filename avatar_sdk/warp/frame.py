@@ -29,7 +29,7 @@ class WarpedFrame:
 
 
 POSE_MAPS: Final = ("contours", "iris", "inner_mouth", "lips", "eyes", "face", "stretch", "visibility")
-"""Channels of `WarpedFrame.maps`, in order. `stretch`: 128 = unstretched. `visibility`: 255 = seen in the portrait too."""
+"""Channels of `WarpedFrame.maps`, in order. `stretch`: 128 = none. `visibility`: 255 = seen in the portrait too."""
 
 CROP_PX: Final = 256
 """Side of the face-aligned crop the network works on."""

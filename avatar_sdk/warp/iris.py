@@ -50,7 +50,7 @@ def iris_vertices(landmarks: Floats, lids: Indices, iris: Indices) -> Floats:
     points[:, 0] = np.clip(points[:, 0], 0.02 * local[LIDS // 2, 0], 0.98 * local[LIDS // 2, 0])
     placed = points @ frame + corners[0]
     depth = np.full((IRIS_VERTICES, 1), contour[:, 2].mean())
-    return np.concatenate([placed, depth], 1).astype(np.float32)
+    return np.asarray(np.concatenate([placed, depth], 1), np.float32)
 
 
 def eye_triangles(lids: Indices, first: int) -> list[tuple[int, int, int]]:

@@ -38,7 +38,8 @@ COARSE_PX: Final = 128
 FEATHER: Final = 0.08
 """Width of the gate's soft border. Unit: the crop's side."""
 MOVED: Final = (0.006, 0.03)
-"""Expression below the first changes nothing that a network should touch, above the second everything. Unit: face widths."""
+"""Expression below the first changes nothing that a network should touch, above the second all.
+Unit: face widths."""
 TURNED: Final = (0.10, 0.35)
 """The same for the angle of the head against the portrait's. Unit: radians."""
 _SHIFT: Final = 4
@@ -76,7 +77,8 @@ class CropView:
         cos, sin = across[0] / length, across[1] / length
         scale = CROP_PX / (CROP_FACES * self._face_px * motion.head_scale)
         linear = scale * np.array([[cos, sin], [-sin, cos]])
-        return np.concatenate([linear, ((CROP_PX - 1) / 2 - linear @ centre[:2])[:, None]], 1).astype(np.float32)
+        offset = (CROP_PX - 1) / 2 - linear @ centre[:2]
+        return np.asarray(np.concatenate([linear, offset[:, None]], 1), np.float32)
 
     def describe(self, image: Pixels, motion: Motion, points: Floats) -> WarpedFrame:
         """Crop, maps and gate of a warped `image`; `points` are the moved mesh's vertices."""

@@ -1,13 +1,14 @@
-"""Where every part of the photo goes: the face follows its landmarks, the rest of the head moves rigidly in three
-dimensions, the body follows the head or the tracked shoulders, and between them everything bends smoothly.
+"""Where every part of the photo goes.
 
-The face mesh is surrounded by rings of vertices, one vertex per ring and oval landmark, out to beyond the canvas.
+The face follows its landmarks, the rest of the head moves rigidly in three dimensions, the body follows the head or the
+tracked shoulders, and between them everything bends smoothly. The face mesh is surrounded by rings of vertices, one
+vertex per ring and oval landmark, out to beyond the canvas.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ class Mesh:
         moved = body + self._follow * (rigid - body) + self._spread @ residual
         moved[:, 2] = rigid[:, 2]
         parts = [motion.landmarks[:MESH_LANDMARKS], self._irises(motion.landmarks), moved]
-        return np.concatenate(parts).astype(np.float32, copy=False)
+        return np.asarray(np.concatenate(parts), np.float32)
 
     def _body_motion(self, motion: Motion) -> Floats:
         """(rings, 2) displacement of the body at the ring vertices."""
@@ -130,7 +131,7 @@ class Mesh:
         return np.concatenate([iris_vertices(landmarks, lids, iris) for lids, iris in EYES])
 
 
-def _smoothstep(x: NDArray[np.floating]) -> Floats:
+def _smoothstep(x: NDArray[Any]) -> Floats:
     t = np.clip(x, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
@@ -156,7 +157,7 @@ def _spread(distance: Floats) -> Floats:
     for ring in distance:
         blur = np.exp(-0.5 * (gap / (0.3 + 2.5 * np.clip(ring, 0, 1)[:, None])) ** 2)
         rows.append(blur / blur.sum(1, keepdims=True) * (1 - _smoothstep(ring))[:, None])
-    return np.concatenate(rows).astype(np.float32)
+    return np.asarray(np.concatenate(rows), np.float32)
 
 
 def _triangles() -> NDArray[np.int32]:
@@ -174,4 +175,4 @@ def _triangles() -> NDArray[np.int32]:
             j = (i + 1) % SPOKES
             rings += [(inner[i], inner[j], outer[i]), (inner[j], outer[j], outer[i])]
         inner = outer
-    return np.concatenate([TRIANGLES, np.array(mouth), np.array(eyes), np.array(rings)]).astype(np.int32)
+    return np.asarray(np.concatenate([TRIANGLES, mouth, eyes, rings]), np.int32)

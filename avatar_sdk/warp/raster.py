@@ -21,7 +21,9 @@ def rasterise(points, triangles, source, corners, map_x, map_y, depth):  # type:
         triangles: (T, 3) int32.
         source: (S, 2) float32, places in the source image.
         corners: (T, 3) int32, which of them each triangle shows.
-        map_x, map_y, depth: (H, W) float32, written; `depth` is `FAR` where nothing is.
+        map_x: (H, W) float32, written where a triangle is.
+        map_y: the same.
+        depth: (H, W) float32, written; `FAR` where nothing is.
     """
     height, width = depth.shape
     depth[:] = FAR
@@ -128,7 +130,9 @@ def paint_over(image, lanes, map_x, map_y, depth):  # type: ignore[no-untyped-de
     Args:
         image: (H, W, 3) uint8 RGB, holds the background, mutated.
         lanes: (h, w) uint64 from `pack_lanes`, RGBA with colours multiplied by alpha.
-        map_x, map_y, depth: (H, W) float32 from `rasterise`.
+        map_x: (H, W) float32 from `rasterise`.
+        map_y: the same.
+        depth: the same.
     """
     height, width = depth.shape
     columns = lanes.shape[1]

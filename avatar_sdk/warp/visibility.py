@@ -64,4 +64,4 @@ def hidden(
     x = centre[:, 0].round().astype(int).clip(0, breadth - 1)
     y = centre[:, 1].round().astype(int).clip(0, height - 1)
     covered = centre[:, 2] - depth[y, x] > config.behind * width
-    return ((own < config.facing) | covered) & (other > np.maximum(own, 0) + config.advantage)
+    return np.asarray(((own < config.facing) | covered) & (other > np.maximum(own, 0) + config.advantage))
