@@ -15,7 +15,7 @@ from avatar_client.errors import AvatarError
 from avatar_client.pose_file import PoseReader
 from typer import echo
 
-from avatar_sdk.local_server import LocalServer
+from avatar_sdk.local_server import LocalServer, LocalServerConfig
 from avatar_sdk.pose_feed import SAMPLE_PORTRAIT, SAMPLE_POSES, PoseFeed
 from avatar_sdk.progress import progress
 from avatar_sdk.sheet import ContactSheet
@@ -28,18 +28,18 @@ TAIL_S: Final = 0.5
 """How long after the last pose frames may still come."""
 
 
-def run_demo(output: Path = OUTPUT) -> None:
-    """Streams the sample poses through a service of its own and writes `avatar.mp4` and `avatar.png`.
+def run_demo(output: Path = OUTPUT, driver: Path = SAMPLE_POSES, model: str = "lite") -> None:
+    """Streams recorded poses through a service of its own and writes `avatar.mp4` and `avatar.png` into a folder.
 
     Raises:
         AvatarError: the service cannot be started, or the stream breaks.
     """
     output.mkdir(parents=True, exist_ok=True)
     video_path, sheet_path = output / "avatar.mp4", output / "avatar.png"
-    poses = PoseReader(SAMPLE_POSES)
+    poses = PoseReader(driver)
     echo("starting the service …")
     started_s = time.monotonic()
-    with LocalServer() as server, avatar_client.connect(server.target) as client:
+    with LocalServer(LocalServerConfig(model)) as server, avatar_client.connect(server.target) as client:
         info = client.info()
         echo(
             f"service {info.version} on {server.target}, model {info.model}, up in {time.monotonic() - started_s:.1f} s"

@@ -87,7 +87,8 @@ def _announce(server: Server) -> None:
 
 def _end_with_parent() -> None:
     """Whoever started this process holds its standard input open for as long as it lives."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would break a shutdown meanwhile
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from avatar_sdk.cli import options
 from avatar_sdk.cli.command import AvatarCommand, examples
+
+if TYPE_CHECKING:
+    from avatar_client.events import SessionEvent
 
 EXAMPLES = examples(
     "avatar webcam me.jpg",
@@ -62,11 +65,12 @@ def _webcam(
     from avatar_client.errors import InvalidPortraitError
 
     from avatar_sdk.local_server import LocalServer, LocalServerConfig
-    from avatar_sdk.webcam import Webcam, WebcamConfig, told
+    from avatar_sdk.webcam import Webcam, WebcamConfig, check_camera
 
     for portrait in portraits:
         if not portrait.is_file():
             raise InvalidPortraitError(f"the portrait {portrait} does not exist")
+    check_camera(camera)
     field_of_view: Any = options.parse_framing(framing)
     config = WebcamConfig(
         portraits=tuple(portraits),
@@ -88,8 +92,13 @@ def _webcam(
         target = server or stack.enter_context(LocalServer(LocalServerConfig(model))).target
         client = stack.enter_context(avatar_client.connect(target, token=token))
         session = stack.enter_context(
-            client.session(
-                portraits[0], consent=True, options=config.options, on_event=lambda event: typer.echo(told(event))
-            )
+            client.session(portraits[0], consent=True, options=config.options, on_event=_tell)
         )
         typer.echo(str(Webcam(session, config, typer.echo).run()))
+
+
+def _tell(event: SessionEvent) -> None:
+    from avatar_sdk.webcam import told
+
+    if line := told(event):
+        typer.echo(line)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from avatar_client import Frame, MotionSource, SessionEvent, SessionOptions, SyncAvatarSession
-from avatar_client.capture import CaptureConfig, FrameSource, open_source
+from avatar_client import EventKind, Frame, MotionSource, SessionEvent, SessionOptions, SyncAvatarSession
+from avatar_client.capture import CaptureConfig, find_camera, open_source
 from avatar_client.clock import monotonic_us
 from avatar_client.errors import AvatarError, TimeoutExceededError
 from avatar_client.tracking import PoseTracker, TrackerConfig
@@ -92,11 +92,12 @@ class WebcamReport:
 class DriverThread:
     """Camera → tracker → session, as fast as images come."""
 
-    def __init__(self, source: FrameSource, body: bool, session: SyncAvatarSession) -> None:
+    def __init__(self, camera: str, body: bool, session: SyncAvatarSession) -> None:
         self.image: NDArray[np.uint8] | None = None
-        self.tracked = 0
         self.error: AvatarError | None = None
-        self._source, self._body, self._session = source, body, session
+        self._tracked_us: list[int] = []
+        self._stopped = threading.Event()
+        self._camera, self._body, self._session = camera, body, session
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._thread.start()
 
@@ -105,18 +106,29 @@ class DriverThread:
         """Whether there are no more images."""
         return not self._thread.is_alive()
 
+    @property
+    def fps(self) -> float:
+        """Images tracked a second."""
+        times_us = self._tracked_us
+        return (len(times_us) - 1) * 1e6 / (times_us[-1] - times_us[0]) if len(times_us) > 1 else 0.0
+
     def close(self) -> None:
-        """Closes the source and waits for the thread."""
-        self._source.close()
+        """Stops after the image in hand."""
+        self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            with PoseTracker(TrackerConfig(body=self._body)) as tracker:
-                for image, timestamp_us in self._source:
+            with (
+                PoseTracker(TrackerConfig(body=self._body)) as tracker,
+                open_source(self._camera, CaptureConfig(realtime=True)) as source,
+            ):
+                for image, timestamp_us in source:
                     self._session.send_pose(tracker.track(image, timestamp_us))
                     self.image = image
-                    self.tracked += 1
+                    self._tracked_us.append(monotonic_us())
+                    if self._stopped.is_set():
+                        return
         except AvatarError as error:
             self.error = error
 
@@ -150,7 +162,7 @@ class Webcam:
         """
         config = self.config
         window = Window() if config.window else None
-        driver = DriverThread(open_source(config.camera, CaptureConfig(realtime=True)), config.body, self._session)
+        driver = DriverThread(config.camera, config.body, self._session)
         started_s = time.monotonic()
         try:
             if config.record:
@@ -167,7 +179,6 @@ class Webcam:
                     break
                 if driver.finished and (frame is None or frame.source is not MotionSource.POSE):
                     break
-            tracked_fps = driver.tracked / (time.monotonic() - started_s)
         finally:
             driver.close()
             if self._recorder:
@@ -176,7 +187,7 @@ class Webcam:
                 window.close()
         if driver.error is not None:
             raise driver.error
-        return self._report(tracked_fps)
+        return self._report(driver.fps)
 
     def _next_frame(self) -> Frame | None:
         try:
@@ -272,8 +283,20 @@ class Webcam:
         )
 
 
-def told(event: SessionEvent) -> str:
-    """One line about an event."""
+def check_camera(spec: str) -> None:
+    """Looks whether there is such a camera or file, before anything slow is started.
+
+    Raises:
+        CameraError: neither a camera nor a file.
+    """
+    if not Path(spec).is_file():
+        find_camera(spec)
+
+
+def told(event: SessionEvent) -> str | None:
+    """One line about an event; None for those that people at the camera need not know."""
+    if event.kind in (EventKind.STATE_CHANGED, EventKind.CLOSED):
+        return None
     return f"{event.kind.value.replace('_', ' ')}{': ' if event.message else ''}{event.message}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import Enum
 from typing import Final
 
@@ -43,13 +45,13 @@ class Window:
         Raises:
             MissingDependencyError: there is no display, or this OpenCV has no windows.
         """
+        way_out = "use --no-window, and --record FILE to see the avatar afterwards"
+        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise MissingDependencyError(f"there is no display for a window here; {way_out}")  # Qt would abort
         try:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error as error:
-            raise MissingDependencyError(
-                "no window can be opened here (no display, or an OpenCV without windows); use --no-window, and "
-                "--record FILE to see the avatar afterwards"
-            ) from error
+            raise MissingDependencyError(f"this OpenCV cannot open windows; {way_out}") from error
 
     def show(self, image: Pixels, lines: list[str], driver: Pixels | None) -> None:
         """Shows a frame, (H, W, 3) uint8 RGB, with figures and the driver's picture over it."""
