@@ -58,7 +58,7 @@ class _Eye:
         self._opening = _opening(points, lids)
         self._gaze = _gaze(points, lids, iris)
         skin = skin_colour(portrait)
-        white = 0.35 * skin + 0.65 * np.float32(1.12 * skin.mean())
+        white = 0.35 * skin + 0.65 * np.float32(1.25 * skin.mean())
         self._colours = np.stack([white, self._iris_colour(portrait, skin)]).clip(0, 255).astype(np.float32)
 
     def _iris_colour(self, portrait: Portrait, skin: Floats) -> Floats:
@@ -159,15 +159,15 @@ def _paint(image: Any, mask: Any, amount: Any, to_eye: Any, edges: Any, iris: An
             shade *= one - np.float32(0.3) * across * across
             dx, dy = across - iris[0], below - iris[1]
             apart = np.sqrt(dx * dx + dy * dy) / radius
-            in_iris = one - _step((apart - np.float32(0.88)) / np.float32(0.2))
-            in_pupil = one - _step((apart - np.float32(0.34)) / np.float32(0.14))
+            in_iris = one - _step((apart - np.float32(0.8)) / np.float32(0.4))
+            in_pupil = one - _step((apart - np.float32(0.27)) / np.float32(0.26))
             rim = np.float32(0.7) + np.float32(0.3) * (one - _step((apart - np.float32(0.6)) / np.float32(0.4)))
             gx, gy = dx / radius + np.float32(0.22), dy / radius + np.float32(0.3)
             glint = one - _step((np.sqrt(gx * gx + gy * gy) - np.float32(0.08)) / np.float32(0.14))
             for k in range(3):
                 colour = colours[0, k]
                 colour += in_iris * (colours[1, k] * rim * (one - np.float32(0.75) * in_pupil) - colour)
-                colour = colour * shade + np.float32(0.7) * glint * (np.float32(235) - colour)
+                colour = colour * shade + np.float32(0.45) * glint * (np.float32(235) - colour)
                 before = np.float32(image[y, x, k])
                 after = before + weight * (colour - before) + np.float32(0.5)
                 image[y, x, k] = np.uint8(min(max(after, np.float32(0)), np.float32(255)))
