@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -9,6 +10,10 @@ T = TypeVar("T")
 
 LEARNING: Final = 0.05
 """Share of each new interval between poses in the camera's estimated interval."""
+LATENESS: Final = 0.15
+"""How much later than expected a pose may still be waited for instead of taking the one that is there. Unit: intervals."""
+MISSED: Final = 3
+"""A camera that left out as many poses has fallen silent."""
 
 
 class Latest(Generic[T]):
@@ -39,30 +44,31 @@ class FrameClockConfig:
 
     Attributes:
         fps: frames a second. Unit: frames per second.
-        followed_fps: a camera up to this rate is followed pose by pose; 25 would otherwise beat against 24. A faster one
-            is sampled at `fps`. Unit: poses per second.
-        least_gap: when following, steps are at least this far apart however much the poses jitter. Unit: intervals.
-        patience: share of the interval that a step waits beyond its time for a late pose before it holds the last one.
+        early: a waiting pose starts its step this much before its time, so that cameras of up to 25.5 poses a second are
+            followed pose by pose. Unit: intervals.
+        patience: how long beyond its time a step waits for a pose that is about to come. Unit: intervals.
+        least_gap: steps are at least this far apart, however much the poses jitter. Unit: intervals.
     """
 
     fps: float = 24.0
-    followed_fps: float = 26.0
-    least_gap: float = 0.6
+    early: float = 0.06
     patience: float = 0.5
+    least_gap: float = 0.6
 
 
 class FrameClock:
     """Says when the next step is due. It has no time of its own: the caller says what time it is.
 
-    It is locked to the poses: a new pose starts a step at once when enough time has passed since the last step. Without
-    poses, steps follow each other at the nominal interval, and a clock that is late starts anew instead of catching up.
+    Frame k is due at t0 + k / fps, and t0 follows the poses: one that comes a little early pulls it along. At its time a
+    step takes the nearer pose: the one that waits, or the one about to come. Without poses the frames go on at the same
+    rate, and a clock that is late starts anew instead of catching up.
     """
 
     def __init__(self, config: FrameClockConfig | None = None) -> None:
         self.config = config or FrameClockConfig()
         self.interval_us = round(1e6 / self.config.fps)
-        self._last_us: int | None = None
-        self._had_pose = False
+        self._next_us: int | None = None
+        self._last_us = 0
         self._arrived_us: int | None = None
         self._pose_interval_us = float(self.interval_us)
 
@@ -73,28 +79,44 @@ class FrameClock:
             self._pose_interval_us += LEARNING * (interval_us - self._pose_interval_us)
         self._arrived_us = now_us
 
-    def due_us(self, waiting_since_us: int | None) -> int | None:
+    def due_us(self, *, waiting: bool) -> int | None:
         """Time of the next step; None when it waits for the first pose.
 
-        `waiting_since_us` is when the first pose since the last step arrived, or None when none did.
+        `waiting` says whether a pose has arrived since the last step.
         """
-        if self._last_us is None:
-            return waiting_since_us
-        if waiting_since_us is None:
-            return self._last_us + round((1 + self.config.patience * self._had_pose) * self.interval_us)
-        follows = self._pose_interval_us * self.config.followed_fps >= 1e6
-        gap = self.config.least_gap if follows else 1.0
-        return max(waiting_since_us, self._last_us + round(gap * self.interval_us))
+        arrived_us = self._arrived_us
+        if self._next_us is None:
+            return arrived_us if waiting else None
+        interval_us, config = self.interval_us, self.config
+        latest_us = self._next_us + round(config.patience * interval_us)
+        ready_us = max(
+            self._next_us - round(config.early * interval_us), self._last_us + round(config.least_gap * interval_us)
+        )
+        if not waiting:
+            coming_us = self._coming_us(self._next_us - config.patience * interval_us)
+            return latest_us if coming_us is not None and coming_us <= latest_us else max(self._next_us, ready_us)
+        assert arrived_us is not None
+        ready_us = max(ready_us, arrived_us)
+        coming_us = arrived_us + round(self._pose_interval_us)
+        if coming_us <= latest_us and coming_us - ready_us < ready_us - arrived_us:
+            return min(coming_us + round(LATENESS * interval_us), latest_us)
+        return ready_us
 
-    def started(self, now_us: int, *, with_pose: bool) -> None:
+    def started(self, now_us: int) -> None:
         """A step started at `now_us`."""
-        due_us = now_us if self._last_us is None else self._last_us + self.interval_us
-        # A step on the grid keeps to the grid although it starts a little late; any other starts the grid anew.
-        late_us = now_us - due_us
-        self._last_us = due_us if 0 <= late_us < self.interval_us / 10 else now_us
-        self._had_pose = with_pose
+        due_us = now_us if self._next_us is None else self._next_us
+        if not due_us - self.interval_us < now_us < due_us + self.interval_us:
+            due_us = now_us
+        self._last_us = now_us
+        self._next_us = min(due_us, now_us) + self.interval_us
 
     def restart(self) -> None:
         """Forgets the past: the next pose starts a step at once."""
-        self._last_us = self._arrived_us = None
-        self._had_pose = False
+        self._next_us = self._arrived_us = None
+
+    def _coming_us(self, from_us: float) -> int | None:
+        """When the first pose after `from_us` should come; None when the camera has fallen silent."""
+        if self._arrived_us is None:
+            return None
+        missed = max(1, math.ceil((from_us - self._arrived_us) / self._pose_interval_us))
+        return self._arrived_us + round(missed * self._pose_interval_us) if missed <= MISSED else None

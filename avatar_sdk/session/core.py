@@ -129,7 +129,6 @@ class SessionCore:
         self.frames_dropped = 0
         self._poses: Latest[ReceivedPose] = Latest()
         self._poses_refused = 0
-        self._waiting_since_us = now_us
         self._shown: ReceivedPose | None = None
         self._paused = False
         self._attached = False
@@ -224,8 +223,6 @@ class SessionCore:
         self._pose_allowance -= 1
         self._pose_seq, self._pose_timestamp_us = seq, pose.timestamp_us
         self.clock.pose_arrived(now_us)
-        if not self._poses:
-            self._waiting_since_us = now_us
         self._poses.put(ReceivedPose(seq, pose, now_us))
 
     def reject_pose(self, why: str | InvalidPoseError, now_us: int) -> None:
@@ -269,7 +266,7 @@ class SessionCore:
         """When the next step is due; None = not before something arrives."""
         if not self._attached or self._paused or self._stalled or self.state is SessionState.CLOSED:
             return None
-        return self.clock.due_us(self._waiting_since_us if self._poses else None)
+        return self.clock.due_us(waiting=bool(self._poses))
 
     def begin_step(self, now_us: int) -> StepPlan | None:
         """The step to make at `now_us`; None when none is due."""
@@ -281,7 +278,7 @@ class SessionCore:
             self._shown = fresh
         if self._origin_us is None:
             self._origin_us = now_us
-        self.clock.started(now_us, with_pose=fresh is not None)
+        self.clock.started(now_us)
         if self.state is SessionState.READY:
             self.state = SessionState.GENERATING
         self._seq += 1
