@@ -11,7 +11,7 @@ T = TypeVar("T")
 LEARNING: Final = 0.05
 """Share of each new interval between poses in the camera's estimated interval."""
 LATENESS: Final = 0.15
-"""How much later than expected a pose may still be waited for instead of taking the one that is there. Unit: intervals."""
+"""How much later than expected a coming pose may be before the waiting one is taken after all. Unit: intervals."""
 MISSED: Final = 3
 """A camera that left out as many poses has fallen silent."""
 
@@ -44,8 +44,8 @@ class FrameClockConfig:
 
     Attributes:
         fps: frames a second. Unit: frames per second.
-        early: a waiting pose starts its step this much before its time, so that cameras of up to 25.5 poses a second are
-            followed pose by pose. Unit: intervals.
+        early: a waiting pose starts its step this much before its time, so that cameras of up to 25.5 poses a second
+            are followed pose by pose. Unit: intervals.
         patience: how long beyond its time a step waits for a pose that is about to come. Unit: intervals.
         least_gap: steps are at least this far apart, however much the poses jitter. Unit: intervals.
     """
@@ -59,9 +59,9 @@ class FrameClockConfig:
 class FrameClock:
     """Says when the next step is due. It has no time of its own: the caller says what time it is.
 
-    Frame k is due at t0 + k / fps, and t0 follows the poses: one that comes a little early pulls it along. At its time a
-    step takes the nearer pose: the one that waits, or the one about to come. Without poses the frames go on at the same
-    rate, and a clock that is late starts anew instead of catching up.
+    Frame k is due at t0 + k / fps, and t0 follows the poses: one that comes a little early pulls it along. At its time
+    a step takes the nearer pose: the one that waits, or the one about to come. Without poses the frames go on at the
+    same rate, and a clock that is late starts anew instead of catching up.
     """
 
     def __init__(self, config: FrameClockConfig | None = None) -> None:

@@ -15,7 +15,7 @@ def simulate(arrivals_us: list[int], end_us: int, step_us: int = 0) -> list[tupl
     clock, steps, newest, waiting, busy_until = FrameClock(), [], 0, False, 0
     queue = sorted(arrivals_us)
     while True:
-        due = clock.due_us(waiting)
+        due = clock.due_us(waiting=waiting)
         due = None if due is None else max(due, busy_until)
         if queue and (due is None or queue[0] <= due):
             newest, waiting = queue.pop(0), True
