@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from avatar_sdk.portrait import Portrait, PortraitConfig, load_portrait
 from avatar_sdk.runtime import load_runtime
 from avatar_sdk.topology import EYE_LEFT, EYE_RIGHT, IRIS_LEFT, IRIS_RIGHT, LANDMARKS, LIPS_INNER, OVAL, TRIANGLES
 from avatar_sdk.warp import CROP_PX, POSE_MAPS, Warp
-from avatar_sdk.warp.raster import FAR
+from avatar_sdk.warp.raster import FAR, soften_outlines
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -156,6 +157,32 @@ def test_a_turned_head_tears_nowhere_and_shows_its_nearest_surface(
     assert warp._depth[y, x] == pytest.approx(nose[2], abs=0.03 * width)
     x, y = far_ear[:2].round().astype(int)
     assert warp._depth[y, x] <= far_ear[2] + 0.05 * width
+
+
+def test_the_other_side_stands_in_only_for_what_a_turned_portrait_hides(portrait: Portrait, warp: Warp) -> None:
+    assert (warp._corners == warp._triangles).all(), "a frontal portrait hides nothing"
+    landmarks = rigid(portrait, yaw_deg=40).landmarks
+    turned = Warp(replace(portrait, landmarks=landmarks))
+    borrowed = (turned._corners != turned._triangles).any(1)
+    assert borrowed.any()
+    side = landmarks[TRIANGLES].mean(1)[:, 0] - landmarks[1, 0]
+    table = {tuple(t): s for t, s in zip(TRIANGLES.tolist(), side.tolist(), strict=True)}
+    sides = {np.sign(table[tuple(t)]) for t in turned._triangles[borrowed].tolist()}
+    assert len(sides) == 1, "only the far half is borrowed"
+
+
+def test_the_outline_of_a_turned_face_has_no_stairs() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:, 8:] = 200
+    map_x, map_y = np.meshgrid(np.arange(16, dtype=np.float32), np.arange(16, dtype=np.float32))
+    depth = np.zeros((16, 16), np.float32)
+    smooth = image.copy()
+    soften_outlines(smooth, map_x, map_y, depth, np.float32(5))
+    np.testing.assert_array_equal(smooth, image)
+    map_x[:, 8:] += 40
+    soften_outlines(smooth, map_x, map_y, depth, np.float32(5))
+    assert 0 < smooth[8, 7, 0] < 200
+    np.testing.assert_array_equal(smooth[:, :6], image[:, :6])
 
 
 def test_the_chin_and_the_neck_move_without_a_step(portrait: Portrait, warp: Warp) -> None:

@@ -69,7 +69,7 @@ def _between_lids(landmarks: Any, lids: Any, iris: Any) -> Any:
         v = v0 - radius * np.sin(angle) if k < RIM else v0
         upper_v = np.interp(u, along[: half + 1], below[: half + 1])
         lower_v = np.interp(u, along[half:][::-1], below[half:][::-1])
-        slack = min(SLACK * radius, max(lower_v - upper_v, 0.0) / 2)
+        slack = min(SLACK * radius, 0.5 * max(float(lower_v - upper_v), 0.0))
         v = min(max(v, upper_v + slack), max(lower_v - slack, upper_v + slack))
         u = min(max(u, 0.02 * width), 0.98 * width)
         out[k, 0] = x0 + u * across_x + v * down_x

@@ -27,6 +27,7 @@ from avatar_sdk.topology import (
 from avatar_sdk.warp.frame import CROP_PX, POSE_MAPS, WarpedFrame
 from avatar_sdk.warp.mesh import Mesh
 from avatar_sdk.warp.raster import rasterise_values
+from avatar_sdk.warp.visibility import facing
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -59,9 +60,7 @@ class CropView:
         self._triangles = TRIANGLES.astype(np.int32)
         self._area = _areas(points[:MESH_LANDMARKS, :2])
         self._count = np.bincount(self._triangles.ravel(), minlength=MESH_LANDMARKS).astype(np.float32)
-        # Seen in the portrait: facing the camera. The mesh's triangles turn clockwise on the screen when they do.
-        facing = _areas(points[:MESH_LANDMARKS, :2]) / np.maximum(_areas_3d(points[:MESH_LANDMARKS]), 1e-6)
-        self._seen = np.clip(self._to_vertices(facing * np.sign(np.median(facing))) * 2.5, 0, 1)
+        self._seen = np.clip(self._to_vertices(facing(points)) * 2.5, 0, 1)
         edge = np.minimum(np.arange(CROP_PX) + 0.5, CROP_PX - 0.5 - np.arange(CROP_PX)) / (FEATHER * CROP_PX)
         edge = np.clip(edge, 0, 1)
         edge = edge * edge * (3 - 2 * edge)
@@ -130,11 +129,6 @@ def _areas(points: Floats) -> Floats:
     """Twice the signed area of each face triangle on the screen."""
     a, b, c = points[TRIANGLES[:, 0]], points[TRIANGLES[:, 1]], points[TRIANGLES[:, 2]]
     return np.asarray((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1]), np.float32)
-
-
-def _areas_3d(points: Floats) -> Floats:
-    a, b, c = points[TRIANGLES[:, 0]], points[TRIANGLES[:, 1]], points[TRIANGLES[:, 2]]
-    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1), np.float32)
 
 
 def _draw(maps: Pixels, points: Floats) -> None:

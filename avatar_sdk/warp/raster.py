@@ -165,3 +165,29 @@ def paint_over(image, lanes, map_x, map_y, depth):  # type: ignore[no-untyped-de
                 if behind > np.uint64(0):
                     colour += np.uint64(image[y, x, k]) * behind // byte
                 image[y, x, k] = np.uint8(min((colour + half) >> np.uint64(8), byte))
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "arcp", "nsz"}, error_model="numpy")
+def soften_outlines(image, map_x, map_y, depth, jump):  # type: ignore[no-untyped-def]
+    """Smooths the stairs along the outline of a part that hides another.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, mutated.
+        map_x: (H, W) float32 from `rasterise`.
+        map_y: the same.
+        depth: the same.
+        jump: how far apart in the source two neighbours are that belong to different parts. Unit: pixels.
+    """
+    height, width = depth.shape
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            u, v = map_x[y, x], map_y[y, x]
+            across = abs(map_x[y, x + 1] - u) + abs(map_y[y, x + 1] - v)
+            down = abs(map_x[y + 1, x] - u) + abs(map_y[y + 1, x] - v)
+            if max(across, down) < jump:
+                continue
+            if depth[y, x] >= FAR or depth[y, x + 1] >= FAR or depth[y + 1, x] >= FAR:
+                continue
+            for k in range(3):
+                around = np.int32(image[y, x - 1, k]) + image[y, x + 1, k] + image[y - 1, x, k] + image[y + 1, x, k]
+                image[y, x, k] = (np.int32(image[y, x, k]) * 4 + around + 4) >> 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +16,13 @@ from avatar_sdk.warp.frame import WarpedFrame
 from avatar_sdk.warp.maps import CropView
 from avatar_sdk.warp.mesh import FIRST_RING, SPOKES, Mesh, MeshConfig
 from avatar_sdk.warp.mouth import Mouth
-from avatar_sdk.warp.raster import FAR, pack_lanes, paint_over, rasterise
+from avatar_sdk.warp.raster import FAR, pack_lanes, paint_over, rasterise, soften_outlines
 from avatar_sdk.warp.visibility import VisibilityConfig, hidden, mirrored
 
 Pixels = NDArray[np.uint8]
+
+OUTLINE: Final = 0.03
+"""Neighbours that were this far apart in the portrait belong to different parts. Unit: face widths."""
 
 
 class Warp:
@@ -74,6 +79,8 @@ class Warp:
         rasterise(points, self._triangles, self._source, self._corners, self._map_x, self._map_y, self._depth)
         image = self.portrait.background.copy()
         paint_over(image, self._lanes, self._map_x, self._map_y, self._depth)
+        jump = np.float32(OUTLINE * self.mesh.width)
+        soften_outlines(image, self._map_x, self._map_y, self._depth, jump)
         self._mouth.paint(image, motion)
         self._eyes.paint(image, motion)
         return image
