@@ -165,7 +165,7 @@ def test_the_other_side_stands_in_only_for_what_a_turned_portrait_hides(portrait
     turned = Warp(replace(portrait, landmarks=landmarks))
     borrowed = (turned._corners != turned._triangles).any(1)
     assert borrowed.any()
-    side = landmarks[TRIANGLES].mean(1)[:, 0] - landmarks[1, 0]
+    side = portrait.landmarks[TRIANGLES].mean(1)[:, 0] - portrait.landmarks[1, 0]
     table = {tuple(t): s for t, s in zip(TRIANGLES.tolist(), side.tolist(), strict=True)}
     sides = {np.sign(table[tuple(t)]) for t in turned._triangles[borrowed].tolist()}
     assert len(sides) == 1, "only the far half is borrowed"
