@@ -16,6 +16,7 @@ from avatar_sdk.cli import options
 from avatar_sdk.cli.command import AvatarCommand, examples
 
 if TYPE_CHECKING:
+    from avatar_sdk.engine import Engine
     from avatar_sdk.server import Server
 
 EXAMPLES = examples(
@@ -76,7 +77,23 @@ def _serve(
     )
     if until_stdin_closes:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    asyncio.run(serve(config, Engine.load(EngineConfig(model=model, slots=slots)), _announce))
+    engine = Engine.load(EngineConfig(model=model, slots=slots))
+    _warm_up(engine)
+    asyncio.run(serve(config, engine, _announce))
+
+
+def _warm_up(engine: Engine) -> None:
+    """Does once what the first session would otherwise wait for: loads the face finder, compiles the warp."""
+    from avatar_client.pose_file import PoseReader
+
+    from avatar_sdk.portrait import load_portrait
+    from avatar_sdk.pose_feed import SAMPLE_PORTRAIT, SAMPLE_POSES
+
+    avatar = engine.open(load_portrait(SAMPLE_PORTRAIT))
+    poses = PoseReader(SAMPLE_POSES)
+    for pose in (poses[i] for i in range(0, len(poses), 50)):
+        engine.step(avatar, pose, pose.timestamp_us)
+    engine.close(avatar)
 
 
 def _announce(server: Server) -> None:
