@@ -167,8 +167,11 @@ def test_the_other_side_stands_in_only_for_what_a_turned_portrait_hides(portrait
     assert borrowed.any()
     side = portrait.landmarks[TRIANGLES].mean(1)[:, 0] - portrait.landmarks[1, 0]
     table = {tuple(t): s for t, s in zip(TRIANGLES.tolist(), side.tolist(), strict=True)}
-    sides = {np.sign(table[tuple(t)]) for t in turned._triangles[borrowed].tolist()}
-    assert len(sides) == 1, "only the far half is borrowed"
+    sides = np.array([np.sign(table[tuple(t)]) for t in turned._triangles[borrowed].tolist()])
+    far = np.sign(landmarks[234, 2] - landmarks[454, 2]) * np.sign(
+        portrait.landmarks[234, 0] - portrait.landmarks[1, 0]
+    )
+    assert (sides == far).mean() > 0.85, "what is borrowed lies on the far half, but for the ridge of the nose"
 
 
 def test_the_outline_of_a_turned_face_has_no_stairs() -> None:
