@@ -49,7 +49,7 @@ def person_matte(canvas: Pixels, person: Floats, landmarks: Floats) -> Floats:
     mixed *= _smoothstep((person - 0.03) / 0.3)
     mixed += (1 - mixed) * _smoothstep((person - 0.7) / 0.27)
     refined = cv2.ximgproc.guidedFilter(
-        cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255,
+        photo / 255,
         mixed.astype(np.float32),
         max(2, round(0.25 * band)),
         1e-4,
