@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
+from avatar_client.errors import InvalidConfigError
+
+from avatar_sdk.model.checkpoint import WEIGHTS
 from avatar_sdk.runtime.protocol import Runtime
+
+SHIPPED: Final = ("lite",)
+
+
+ASSETS: Final = Path(__file__).parent.parent / "assets"
+TORCH: Final = "torch:"
 
 
 def load_runtime(model: str) -> Runtime:
-    """The runtime for "warp", "lite" or the path of an exported checkpoint.
+    """The runtime of a model.
+
+    Args:
+        model: "warp" (no network), "lite" (shipped) or the path of an exported folder; with "torch:" in front it runs
+            on PyTorch instead of ONNX Runtime.
 
     Raises:
         InvalidConfigError: no such model, or its files do not fit.
@@ -16,4 +32,17 @@ def load_runtime(model: str) -> Runtime:
         from avatar_sdk.runtime.warp import WarpRuntime
 
         return WarpRuntime()
-    raise NotImplementedError(model)
+    name = model.removeprefix(TORCH)
+    folder = ASSETS / name if name in SHIPPED else Path(name)
+    if not folder.is_dir():
+        raise InvalidConfigError(
+            f"there is no model {name!r}; use warp, {', '.join(SHIPPED)} or the folder that `avatar export` wrote",
+            field="model",
+        )
+    if model.startswith(TORCH):
+        from avatar_sdk.runtime.torch import TorchRuntime
+
+        return TorchRuntime(folder / WEIGHTS)
+    from avatar_sdk.runtime.onnx import OnnxRuntime
+
+    return OnnxRuntime(folder)
