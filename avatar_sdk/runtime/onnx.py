@@ -182,7 +182,6 @@ def _session(
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     try:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(weights[name.removeprefix(_MODULE)]) for name in names]
     except KeyError as error:
