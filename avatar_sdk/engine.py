@@ -123,6 +123,16 @@ class Engine:
             self._free += 1
         self.runtime.close(avatar.runtime)
 
+    def warm_up(self, portrait: Portrait, steps: int = 4) -> None:
+        """Makes frames that nobody sees, with the portrait as its own driver: compiles and loads what a step needs."""
+        avatar = self.open(portrait)
+        face = portrait.landmarks / np.float32(portrait.image.shape[1])
+        try:
+            for k in range(steps):
+                self.step(avatar, Pose(timestamp_us=k * 40_000, face=face), k * 40_000)
+        finally:
+            self.close(avatar)
+
     def replace_portrait(self, avatar: Avatar, portrait: Portrait) -> None:
         """Mutates `avatar` in place: the next step shows the new portrait, the driver's calibration stays."""
         self.runtime.replace_portrait(avatar.runtime, portrait)
@@ -132,7 +142,8 @@ class Engine:
     def advance(self, avatar: Avatar, pose: Pose | None, time_us: int) -> Draft:
         """First half of a step: motion, warp, generator. Mutates `avatar` in place.
 
-        `pose` is the newest pose, or None when there is no new one; `time_us` is the frame's time on the session's clock.
+        `pose` is the newest pose, or None when there is no new one; `time_us` is the frame's time on the session's
+        clock.
         """
         started = time.perf_counter_ns()
         motion = avatar.retargeter.step(avatar.motion, pose, time_us)

@@ -33,6 +33,8 @@ class ServerConfig:
         limits: of every session.
         clock: of every session.
         drain_grace_s: how long streams may go on after a stop was asked for. Unit: seconds.
+        first_message_timeout_s: how long a new stream may stay silent. Unit: seconds.
+        warm_up: whether some frames are made before the first call is answered.
 
     Raises:
         InvalidConfigError: when the address would be open to others without protection.
@@ -49,6 +51,8 @@ class ServerConfig:
     limits: SessionLimits = field(default_factory=SessionLimits)
     clock: FrameClockConfig = field(default_factory=FrameClockConfig)
     drain_grace_s: float = 5.0
+    first_message_timeout_s: float = 10.0
+    warm_up: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

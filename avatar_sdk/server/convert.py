@@ -11,8 +11,7 @@ from avatar_client.pose import BODY_SHAPE, FACE_SHAPE, HANDS_SHAPE, Pose, unpack
 from avatar_sdk.encode import Encoding
 from avatar_sdk.motion import Gains, MotionConfig, MotionSource, Neutral, SmoothingConfig
 from avatar_sdk.portrait import FRAMINGS, Background, BackgroundKind, Portrait, PortraitConfig
-from avatar_sdk.session import CloseReason, Notice, SentFrame, SessionState, StreamSettings
-from avatar_sdk.session.live import Change
+from avatar_sdk.session import Change, CloseReason, Notice, SentFrame, SessionState, StreamSettings
 
 ENCODINGS: Final = {
     pb.ENCODING_UNSPECIFIED: Encoding.JPEG,
@@ -130,6 +129,7 @@ def to_change(control: Any) -> Change:
         badge=control.badge if control.HasField("badge") else None,
         neutral=known(NEUTRALS, control.neutral, "control.neutral") if control.neutral else None,
         paused=control.paused if control.HasField("paused") else None,
+        key_frame=control.key_frame,
     )
 
 

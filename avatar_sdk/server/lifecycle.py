@@ -18,6 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from avatar_sdk.engine import Engine
+from avatar_sdk.model.checkpoint import check_stages
+from avatar_sdk.portrait import PortraitConfig
 from avatar_sdk.server.config import MAX_MESSAGE_BYTES, ServerConfig
 from avatar_sdk.server.errors import to_status
 from avatar_sdk.server.metrics import Metrics
@@ -40,6 +42,8 @@ OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 3),
 )
+LAST_WORDS_S: Final = 1.0
+"""For the last messages of streams that outlasted the grace."""
 
 
 class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships no types
@@ -73,6 +77,9 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships
 class Server:
     """The service on one address.
 
+    Raises:
+        InvalidConfigError: the engine's checkpoint has a trained codec and an untrained generator.
+
     >>> async with Server(ServerConfig(port=0), Engine.load()) as server:
     ...     print(server.address)
     """
@@ -80,7 +87,8 @@ class Server:
     def __init__(self, config: ServerConfig, engine: Engine) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.sessions = Sessions(engine, config.limits, config.clock, self.metrics.frame)
+        check_stages(engine.runtime.trained_stages)
+        self.sessions = Sessions(engine, config.limits, config.clock, self.metrics.frame, self.metrics.ended)
         self.address = ""
         self.metrics_port: int | None = None
         self._grpc: Any = None
@@ -95,7 +103,10 @@ class Server:
         """
         config = self.config
         interceptors = [TokenCheck(config.token)] if config.token else []
-        self._grpc = grpc.aio.server(options=OPTIONS, interceptors=interceptors)
+        # A connection outlives every session that began on it; only one that is stuck is cut.
+        age_ms = round(1000 * config.limits.max_duration_s)
+        ages = (("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms + 60_000))
+        self._grpc = grpc.aio.server(options=OPTIONS + ages, interceptors=interceptors)
         self._servicer = AvatarServicer(config, self.sessions, self.metrics)
         avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, self._grpc)
         self._health = health.aio.HealthServicer()
@@ -112,6 +123,8 @@ class Server:
                     f"metrics port {config.metrics_port} cannot be used ({error.strerror}); choose another",
                     field="metrics_port",
                 ) from error
+        if config.warm_up:
+            await self.sessions.warm_up(PortraitConfig(width_px=config.size_px, height_px=config.size_px))
         self.sessions.start()
         await self._grpc.start()
         await self._serving(True)
@@ -124,15 +137,17 @@ class Server:
         await self.stop()
 
     async def stop(self) -> None:
-        """Drains: no new sessions, a GoAway to every stream, then the end. Idempotent."""
+        """Drains: no new sessions, a GoAway to every stream, the grace, then the end. Idempotent."""
         server, self._grpc = self._grpc, None
         if server is None:
             return
         assert self._servicer is not None
+        log.info("draining", sessions=len(self.sessions), grace_s=self.config.drain_grace_s)
         await self._health.enter_graceful_shutdown()
-        self._servicer.drain()
-        await server.stop(self.config.drain_grace_s)
+        await self._servicer.drain()
         await self.sessions.close()
+        await server.stop(LAST_WORDS_S)
+        self.metrics.close()
         log.info("stopped", address=self.address)
 
     async def _serving(self, serving: bool) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Final
+from weakref import WeakKeyDictionary
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from avatar_sdk.session import SentFrame, Sessions
+from avatar_sdk.session import CloseReason, LiveSession, SentFrame, Sessions
 
 STAGES: Final = ("queue", "motion", "warp", "generator", "decode", "composite", "encode")
 BUCKETS_S: Final = (0.001, 0.002, 0.004, 0.008, 0.012, 0.016, 0.024, 0.032, 0.048, 0.064, 0.08, 0.12, 0.2, 0.5, 1.0)
@@ -30,6 +33,13 @@ class Metrics:
         self._sessions = Gauge("avatar_sessions", "Live sessions.", registry=self.registry)
         self._free = Gauge("avatar_free_slots", "Slots nobody holds.", registry=self.registry)
         self._errors = Counter("avatar_errors", "Calls that ended with an error.", ["reason"], registry=self.registry)
+        self._ended = Counter("avatar_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
+        self._poses_dropped = Counter("avatar_poses_dropped", "Poses that drove no frame.", registry=self.registry)
+        self._frames_dropped = Counter(
+            "avatar_frames_dropped", "Frames made for a client that was not ready for them.", registry=self.registry
+        )
+        self._counted: WeakKeyDictionary[LiveSession, tuple[int, int]] = WeakKeyDictionary()
+        self._http: tuple[WSGIServer, Thread] | None = None
         self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
 
     def watch(self, sessions: Sessions) -> None:
@@ -47,11 +57,31 @@ class Metrics:
         """A frame of a new pose is about to be written."""
         self._pose_to_frame.observe(spent_us / 1e6)
 
+    def dropped(self, live: LiveSession) -> None:
+        """Counts what `live` dropped since the last call."""
+        poses, frames = self._counted.get(live, (0, 0))
+        now = live.core.poses_dropped, live.core.frames_dropped
+        self._poses_dropped.inc(now[0] - poses)
+        self._frames_dropped.inc(now[1] - frames)
+        self._counted[live] = now
+
+    def ended(self, reason: CloseReason) -> None:
+        """A session ended."""
+        self._ended.labels(reason.value).inc()
+
     def error(self, reason: str) -> None:
         """A call ended with an error."""
         self._errors.labels(reason).inc()
 
     def serve(self, port: int) -> int:
         """Answers scrapes on loopback; returns the port."""
-        server, _ = start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        return int(server.server_port)
+        self._http = start_http_server(port, addr="127.0.0.1", registry=self.registry)
+        return int(self._http[0].server_port)
+
+    def close(self) -> None:
+        """Answers no more."""
+        if self._http is not None:
+            server, thread = self._http
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -1,20 +1,34 @@
-"""Live avatars: `core` decides what happens when, `live` runs it on threads, `registry` knows every session."""
+"""Live avatars: `core` decides what happens when, `live` runs it on threads, `registry` knows every session.
 
-from avatar_sdk.session.core import CloseReason, Notice, NoticeKind, SessionCore, SessionLimits, SessionState, StepPlan
-from avatar_sdk.session.live import LiveSession, SentFrame, StageThreads, StreamSettings
-from avatar_sdk.session.registry import Sessions
+`gate` and `window` are the core's rules for poses in and frames out, `stream` is what one client is told, `values` the
+words they share.
+"""
+
+from avatar_sdk.session.core import SessionCore
+from avatar_sdk.session.live import Change, LiveSession, StageThreads, now_us
+from avatar_sdk.session.registry import Entry, Sessions, SessionSettings
+from avatar_sdk.session.stream import Farewell, LiveStream, Outgoing, Pong, SentFrame, StreamSettings
+from avatar_sdk.session.values import CloseReason, Notice, NoticeKind, SessionLimits, SessionState, StepPlan
 
 __all__ = [
+    "Change",
     "CloseReason",
+    "Entry",
+    "Farewell",
     "LiveSession",
+    "LiveStream",
     "Notice",
     "NoticeKind",
+    "Outgoing",
+    "Pong",
     "SentFrame",
     "SessionCore",
     "SessionLimits",
+    "SessionSettings",
     "SessionState",
     "Sessions",
     "StageThreads",
     "StepPlan",
     "StreamSettings",
+    "now_us",
 ]

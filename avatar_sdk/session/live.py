@@ -8,22 +8,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import structlog
-from avatar_client.errors import SessionStateLostError
+from avatar_client.errors import SessionBusyError, SessionStateLostError
 
 from avatar_sdk.badge import draw_badge
-from avatar_sdk.encode import EncodedFrame, Encoder, Encoding, make_encoder
+from avatar_sdk.encode import EncodedFrame, make_encoder
 from avatar_sdk.engine import Avatar, Draft, Engine, Picture
-from avatar_sdk.motion import MotionConfig, MotionSource, Neutral, SmoothingConfig
+from avatar_sdk.motion import MotionConfig, Neutral, SmoothingConfig
 from avatar_sdk.portrait import Portrait
-from avatar_sdk.session.core import CloseReason, Notice, NoticeKind, SessionCore, SessionState, StepPlan
+from avatar_sdk.session.core import SessionCore
+from avatar_sdk.session.stream import LiveStream, SentFrame, StreamSettings
+from avatar_sdk.session.values import CloseReason, NoticeKind, SessionState, StepPlan
 
 log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_S = 0.5
+"""How often a session without work looks at its limits."""
 
 
 def now_us() -> int:
@@ -32,27 +36,24 @@ def now_us() -> int:
 
 
 class StageThreads:
-    """The engine's two threads, shared by all sessions in order of arrival."""
+    """The engine's two threads, shared by all sessions in turn, and one for what is done once per portrait.
+
+    Attributes:
+        advance, finish: for the two halves of a step.
+        prepare: for portraits, so that no running session waits for one.
+        turn: held while a step is advanced, so that a session takes its pose only when the thread is free.
+    """
 
     def __init__(self) -> None:
         self.advance = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self.finish = ThreadPoolExecutor(1, thread_name_prefix="finish")
+        self.prepare = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self.turn = asyncio.Lock()
 
     def close(self) -> None:
         """Waits for what runs and drops what waits."""
-        for pool in (self.advance, self.finish):
+        for pool in (self.advance, self.finish, self.prepare):
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class StreamSettings:
-    """What one stream asks for; 0 = the default."""
-
-    encoding: Encoding = Encoding.JPEG
-    quality: int = 0
-    bit_rate: int = 0
-    max_in_flight: int = 0
-    badge: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,39 +66,11 @@ class Change:
     badge: bool | None = None
     neutral: Neutral | None = None
     paused: bool | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class SentFrame:
-    """One frame on its way to the client.
-
-    Attributes:
-        plan: the step it came from.
-        encoded: its bytes.
-        encoding: of the bytes.
-        source: what drove it.
-        width_px, height_px: its size.
-        timings_us: stage → time spent, with "queue" and "encode".
-        poses_dropped, frames_dropped: since the session began.
-    """
-
-    plan: StepPlan
-    encoded: EncodedFrame
-    encoding: Encoding
-    source: MotionSource
-    width_px: int
-    height_px: int
-    timings_us: dict[str, int]
-    poses_dropped: int
-    frames_dropped: int
-
-
-Outgoing = SentFrame | Notice | SessionState
-"""What a stream writes between its first and last message; a state is written when it changes."""
+    key_frame: bool = False
 
 
 class LiveSession:
-    """One avatar, its rules and its stream. Everything but the two stages runs on the event loop."""
+    """One avatar, its rules and the stream that drives it. Everything but the two stages runs on the event loop."""
 
     def __init__(
         self,
@@ -112,77 +85,71 @@ class LiveSession:
         self._engine = engine
         self._threads = threads
         self._on_frame = on_frame
-        self._outbox: deque[Outgoing] = deque()
-        self._changed = asyncio.Event()
-        self._written = asyncio.Event()
-        self._encoder: Encoder = make_encoder(Encoding.JPEG)
         self._badge = True
-        self._told = core.state
+        self._stream: LiveStream | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._failure: SessionStateLostError | None = None
+        self._finishing: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._stepping = asyncio.Lock()
 
     # The stream's side
 
-    def attach(self, settings: StreamSettings) -> bool:
-        """Starts generating for a stream. Returns whether it goes on from an earlier one.
+    async def attach(self, settings: StreamSettings) -> tuple[LiveStream, bool]:
+        """Starts generating for a stream. Returns it, and whether it goes on from an earlier one.
 
         Raises:
             SessionBusyError: another stream drives the session.
+            SessionNotFoundError: the session has ended.
             InvalidConfigError: a setting is out of range.
         """
         encoder = make_encoder(
             settings.encoding, quality=settings.quality, bit_rate=settings.bit_rate, fps=self.core.clock.config.fps
         )
         resumed = self.core.attach(now_us(), max_in_flight=settings.max_in_flight)
-        self._encoder, self._badge = encoder, settings.badge
-        self._outbox.clear()
-        self._told = self.core.state
-        self._pump = asyncio.create_task(self._run(), name="session")
-        return resumed
+        if self._stream is not None:
+            self._stream.end(SessionBusyError("another stream took this session over, for nothing came from this one"))
+        stream = self._stream = LiveStream(self.core, encoder)
+        self._badge = settings.badge
+        try:
+            await self._pump_ended()
+        except asyncio.CancelledError:
+            self.detach(stream)
+            raise
+        if self._stream is stream:
+            self._pump = asyncio.create_task(self._run(stream), name="session")
+            self._pump.add_done_callback(self._ran)
+        return stream, resumed
 
-    async def detach(self) -> None:
-        """Stops generating; the session stays for the resume window."""
-        self.core.detach(now_us())
-        pump, self._pump = self._pump, None
-        if pump is not None:
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
-        self._written.set()
+    def detach(self, stream: LiveStream) -> None:
+        """Stops generating; the session stays for the resume window. Does nothing for a stream that was taken over."""
+        stream.end()
+        if stream is self._stream:
+            self._stream = None
+            self.core.detach(now_us())
+            self._changed.set()
 
     def touch(self) -> None:
-        """Something arrived: look again at what is due."""
+        """Something arrived: look again at what is due, and at what is to be said."""
         self._changed.set()
+        if self._stream is not None:
+            self._stream.wake()
 
-    def wake(self) -> None:
-        """Lets `next_outgoing` look again."""
-        self._written.set()
+    def farewell(self, grace_s: float) -> None:
+        """Asks the client to leave within `grace_s` seconds."""
+        if self._stream is not None:
+            self._stream.put_farewell(grace_s)
 
-    async def next_outgoing(self, interrupted: Callable[[], bool]) -> Outgoing | None:
-        """What to write next; None when the session has ended, or `interrupted` says so after a `wake`.
-
-        Raises:
-            SessionStateLostError: a step failed.
-        """
-        while True:
-            if self.core.state not in (self._told, SessionState.CLOSED):
-                self._told = self.core.state
-                self._outbox.append(self._told)
-            self._outbox.extend(self.core.take_notices())
-            if self._outbox:
-                return self._outbox.popleft()
-            if self._failure is not None:
-                raise self._failure
-            if self.core.close_reason is not CloseReason.UNSPECIFIED or interrupted():
-                return None
-            self._written.clear()
-            await self._written.wait()
-
-    def close(self, reason: CloseReason) -> None:
-        """Ends the session; a stream that waits is told."""
+    def close_soon(self, reason: CloseReason, failure: SessionStateLostError | None = None) -> None:
+        """Ends the session; its stream is told."""
         self.core.close(reason)
         self._changed.set()
-        self._written.set()
+        if self._stream is not None:
+            self._stream.end(failure)
+
+    async def close(self, reason: CloseReason) -> None:
+        """Ends the session and waits for the step that runs."""
+        self.close_soon(reason)
+        await self._pump_ended()
 
     # Changes while running
 
@@ -201,18 +168,20 @@ class LiveSession:
         if change.neutral is not None:
             config = replace(config, neutral=change.neutral)
         if config is not retargeter.config or change.calibrate:
-            await self._between_steps(lambda: self._reconfigure(config, change.calibrate))
+            await self._between_steps(lambda: self._reconfigure(config, change.calibrate), self._threads.advance)
         if change.badge is not None:
             self._badge = change.badge
+        if change.key_frame and self._stream is not None:
+            self._stream.encoder.request_key()
         if change.paused is not None:
             self.core.pause(change.paused, now_us())
-            self._changed.set()
+        self.touch()
 
     async def replace_portrait(self, portrait: Portrait) -> None:
         """The next step shows another portrait."""
-        await self._between_steps(lambda: self._engine.replace_portrait(self.avatar, portrait))
+        await self._between_steps(lambda: self._engine.replace_portrait(self.avatar, portrait), self._threads.prepare)
         self.core.notify(NoticeKind.PORTRAIT_CHANGED, "the portrait was replaced")
-        self._written.set()
+        self.touch()
 
     def _reconfigure(self, config: MotionConfig, calibrate: bool) -> None:
         retargeter = self.avatar.retargeter
@@ -220,94 +189,104 @@ class LiveSession:
         if calibrate:
             retargeter.calibrate(self.avatar.motion)
 
-    async def _between_steps(self, work: Callable[[], None]) -> None:
-        """Runs `work` on the thread that advances, so never during a step."""
-        await asyncio.get_running_loop().run_in_executor(self._threads.advance, work)
+    async def _between_steps(self, work: Callable[[], None], thread: Executor) -> None:
+        """Runs `work` while neither half of a step runs."""
+        async with self._stepping:
+            if self._finishing is not None:
+                await asyncio.wait([self._finishing])
+            await asyncio.get_running_loop().run_in_executor(thread, work)
 
     # Generating
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        finishing: asyncio.Future[None] | None = None
-        try:
-            while True:
-                now = now_us()
-                reason = self.core.expired(now)
-                if reason is not None:
-                    self.close(reason)
-                if self.core.close_reason is not CloseReason.UNSPECIFIED:
-                    break
-                plan = self.core.begin_step(now)
-                if plan is None:
-                    self._written.set()
-                    await self._wait(self.core.due_us())
-                    continue
-                pose = plan.fresh.pose if plan.fresh else None
-                draft = await loop.run_in_executor(
-                    self._threads.advance, self._engine.advance, self.avatar, pose, plan.time_us
-                )
-                self.core.motion_events(self.avatar.motion.take_events())
-                if finishing is not None:
-                    await finishing
-                finishing = asyncio.ensure_future(self._finish(plan, draft))
-            if finishing is not None:
-                await finishing
-        except asyncio.CancelledError:
-            if finishing is not None:
-                await asyncio.wait([finishing])
-            raise
-        except Exception as error:  # noqa: BLE001 - any fault of a step ends this session and no other
-            self._fail(error)
+    async def _run(self, stream: LiveStream) -> None:
+        """Steps whenever one is due, until the stream or the session ends."""
+        while stream is self._stream and self.core.state is not SessionState.CLOSED:
+            self._changed.clear()
+            now = now_us()
+            reason = self.core.expired(now)
+            if reason is not None:
+                self.close_soon(reason)
+                return
+            due_us = self.core.due_us()
+            if due_us is None or due_us > now:
+                await self._wait(LOOK_AGAIN_S if due_us is None else (due_us - now) / 1e6)
+                continue
+            async with self._stepping:
+                await self._step(stream)
+        if self._finishing is not None:
+            await self._finishing
 
-    async def _finish(self, plan: StepPlan, draft: Draft) -> None:
-        loop = asyncio.get_running_loop()
-        picture, encoded, encode_us = await loop.run_in_executor(self._threads.finish, self._make, draft)
-        if encoded is None:
+    async def _step(self, stream: LiveStream) -> None:
+        """One first half; the second half runs on while the next first half does."""
+        async with self._threads.turn:
+            plan = self.core.begin_step(now_us())
+            if plan is None:
+                stream.wake()
+                return
+            pose = plan.fresh.pose if plan.fresh else None
+            draft = await asyncio.get_running_loop().run_in_executor(
+                self._threads.advance, self._engine.advance, self.avatar, pose, plan.time_us
+            )
+        self.core.motion_events(self.avatar.motion.take_events())
+        stream.wake()
+        if self._finishing is not None:
+            await self._finishing
+        self._finishing = asyncio.create_task(self._finish(stream, plan, draft), name="finish")
+
+    async def _finish(self, stream: LiveStream, plan: StepPlan, draft: Draft) -> None:
+        picture, encoded, encode_us = await asyncio.get_running_loop().run_in_executor(
+            self._threads.finish, self._make, stream, draft
+        )
+        if encoded is None or stream is not self._stream:
             return
-        timings = {"queue": plan.started_us - plan.fresh.received_us if plan.fresh else 0, **picture.timings_us}
-        timings["encode"] = encode_us
         height, width = picture.image.shape[:2]
         frame = SentFrame(
             plan,
             encoded,
-            self._encoder.encoding,
+            stream.encoder.encoding,
             picture.motion.source,
             width,
             height,
-            timings,
+            {"queue": plan.queue_us, **picture.timings_us, "encode": encode_us},
             self.core.poses_dropped + self.avatar.motion.dropped_outliers,
             self.core.frames_dropped,
         )
-        self.core.sent(plan.seq)
-        self._outbox.append(frame)
+        self.core.sent(plan.seq, now_us())
+        stream.put_frame(frame)
         if self._on_frame is not None:
             self._on_frame(frame)
-        self._written.set()
 
-    def _make(self, draft: Draft) -> tuple[Picture, EncodedFrame | None, int]:
-        """Second stage: picture, badge, bytes."""
+    def _make(self, stream: LiveStream, draft: Draft) -> tuple[Picture, EncodedFrame | None, int]:
+        """Second half: picture, badge, bytes."""
         picture = self._engine.finish(self.avatar, draft)
         if not self.core.may_send():
             return picture, None, 0
         started = time.perf_counter_ns()
         if self._badge:
             draw_badge(picture.image)
-        encoded = self._encoder.encode(picture.image)
+        encoded = stream.encoder.encode(picture.image)
         return picture, encoded, (time.perf_counter_ns() - started) // 1000
 
-    async def _wait(self, due_us: int | None) -> None:
-        """Until a step is due or something arrives; wakes once a second for the limits."""
-        self._changed.clear()
-        patience_s = 1.0 if due_us is None else min(1.0, max(0.0, (due_us - now_us()) / 1e6))
+    async def _wait(self, patience_s: float) -> None:
+        """Until a step is due or something arrives."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(min(patience_s, LOOK_AGAIN_S)):
                 await self._changed.wait()
 
-    def _fail(self, error: Exception) -> None:
+    async def _pump_ended(self) -> None:
+        """Waits until no step runs."""
+        tasks = [task for task in (self._pump, self._finishing) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)  # `_ran` has dealt with what failed
+        self._finishing = None
+
+    def _ran(self, pump: asyncio.Task[None]) -> None:
+        """The generating ended; when a step failed, so has the session."""
+        error = None if pump.cancelled() else pump.exception()
+        if error is None:
+            return
         log.error("step failed", error=repr(error), exc_info=error)
         failure = SessionStateLostError(
             f"a step failed ({type(error).__name__}: {error}); this session cannot go on, create a new one"
         )
         failure.__cause__ = error
-        self._failure = failure
-        self.close(CloseReason.STATE_LOST)
+        self.close_soon(CloseReason.STATE_LOST, failure)

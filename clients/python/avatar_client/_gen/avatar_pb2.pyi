@@ -284,20 +284,22 @@ class Ack(_message.Message):
     def __init__(self, frame_seq: _Optional[int] = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("gains", "calibrate", "smoothing", "badge", "neutral", "paused")
+    __slots__ = ("gains", "calibrate", "smoothing", "badge", "neutral", "paused", "key_frame")
     GAINS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATE_FIELD_NUMBER: _ClassVar[int]
     SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     BADGE_FIELD_NUMBER: _ClassVar[int]
     NEUTRAL_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    KEY_FRAME_FIELD_NUMBER: _ClassVar[int]
     gains: Gains
     calibrate: bool
     smoothing: bool
     badge: bool
     neutral: NeutralMode
     paused: bool
-    def __init__(self, gains: _Optional[_Union[Gains, _Mapping]] = ..., calibrate: bool = ..., smoothing: bool = ..., badge: bool = ..., neutral: _Optional[_Union[NeutralMode, str]] = ..., paused: bool = ...) -> None: ...
+    key_frame: bool
+    def __init__(self, gains: _Optional[_Union[Gains, _Mapping]] = ..., calibrate: bool = ..., smoothing: bool = ..., badge: bool = ..., neutral: _Optional[_Union[NeutralMode, str]] = ..., paused: bool = ..., key_frame: bool = ...) -> None: ...
 
 class Ping(_message.Message):
     __slots__ = ("timestamp_us", "rtt_us")
