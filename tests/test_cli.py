@@ -32,7 +32,7 @@ def run(*words: object) -> tuple[int, str, str]:
 
 
 def test_all_commands_are_there() -> None:
-    assert COMMANDS == ["animate", "bench", "cameras", "doctor", "serve", "track", "webcam"]
+    assert COMMANDS == ["animate", "bench", "cameras", "doctor", "export", "serve", "track", "webcam"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -73,6 +73,7 @@ def test_animate_writes_video_sheet_and_report(sample_portrait: Path, tmp_path: 
         (("--quality", "best"), "best"),
         (("--quality", "77"), "77"),
         (("--fps", "fast"), "fast"),
+        (("--model", "nowhere.onnx"), "nowhere.onnx"),
     ],
 )
 def test_a_wrong_option_is_one_line_that_names_it(
@@ -136,6 +137,17 @@ def test_cameras_says_what_there_is_or_what_to_do(monkeypatch: pytest.MonkeyPatc
     assert "no camera found" in run("cameras")[1]
     monkeypatch.setattr(capture, "list_cameras", lambda: [capture.Camera(0, "Built-in")])
     assert run("cameras")[1] == "0: Built-in\n"
+
+
+def test_an_exported_network_runs_and_a_missing_one_is_named(sample_portrait: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="exporting needs the train extra")
+    code, _, err = run("export", tmp_path / "model")
+    assert (code, "--preset" in err) == (2, True)
+    assert "gone.safetensors" in run("export", tmp_path / "model", "--checkpoint", "gone.safetensors")[2]
+    assert "'huge'" in run("export", tmp_path / "model", "--preset", "huge")[2]
+    assert run("export", tmp_path / "model", "--preset", "test")[0] == 0
+    words = ("animate", sample_portrait, write_poses(tmp_path / "d.poses", 3), "-o", tmp_path / "a.mp4")
+    assert run(*words, "--model", tmp_path / "model")[0] == 0
 
 
 def test_words_become_settings() -> None:
