@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from avatar_client.errors import InvalidConfigError, InvalidVideoError
 from avatar_client.pose import Pose
+from avatar_client.tracking import TrackerConfig
 from numpy.typing import NDArray
 
 from avatar_sdk.ahead import ahead
@@ -44,6 +45,7 @@ class AnimateConfig:
         portrait: output size, framing and background.
         motion: neutral mode, smoothing and gains.
         neutral_frame: the driver's frame that is the neutral pose, counted from 0; overrides `motion.neutral`.
+        body: whether the shoulders of a video's driver are tracked too.
         crf: see `VideoConfig`.
         side_by_side: whether the driver is shown beside the avatar, with landmarks.
         badge: whether the visible "AI" mark is drawn.
@@ -55,6 +57,7 @@ class AnimateConfig:
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     neutral_frame: int | None = None
+    body: bool = False
     crf: int = QUALITIES["good"]
     side_by_side: bool = False
     badge: bool = True
@@ -135,7 +138,7 @@ class Rendering:
         """
         self.config = config or AnimateConfig()
         self.portrait_path = portrait
-        self.driver: Driver = open_driver(driver)
+        self.driver: Driver = open_driver(driver, TrackerConfig(body=self.config.body))
         self.portrait: Portrait = load_portrait(portrait, self.config.portrait)
         self.neutral: Pose | None = None
         if self.config.neutral_frame is not None:

@@ -150,6 +150,20 @@ def test_an_exported_network_runs_and_a_missing_one_is_named(sample_portrait: Pa
     assert run(*words, "--model", tmp_path / "model")[0] == 0
 
 
+def test_webcam_tells_what_is_missing_before_anything_starts(
+    sample_portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avatar_client.capture import camera
+
+    monkeypatch.setattr(camera, "list_cameras", list)
+    code, _, err = run("webcam", "gone.png", "--no-window")
+    assert (code, "gone.png" in err) == (2, True)
+    code, _, err = run("webcam", sample_portrait, "--camera", "3", "--no-window")
+    assert (code, "'3'" in err) == (2, True)
+    code, _, err = run("webcam", sample_portrait, "--camera", "gone.mp4", "--no-window")
+    assert (code, "gone.mp4" in err) == (2, True)
+
+
 def test_words_become_settings() -> None:
     assert parse_framing("face") == 2.2
     assert parse_framing("2.5") == 2.5

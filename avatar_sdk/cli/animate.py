@@ -44,7 +44,9 @@ def _animate(
     framing: options.Framing = "bust",
     neutral: options.NeutralOption = "auto",
     smoothing: options.Smoothing = "on",
+    body: Annotated[bool, typer.Option("--body", help="Track the shoulders of a video's driver too (slower).")] = False,
     background: options.BackgroundOption = "keep",
+    size: Annotated[int, typer.Option(help="Width and height in pixels, even, 64 to 2048.")] = 512,
     model: options.Model = "lite",
     quality: Annotated[
         str,
@@ -78,10 +80,14 @@ def _animate(
         fps=_parse_fps(fps),
         interpolate=interpolate,
         portrait=PortraitConfig(
-            framing=options.parse_framing(framing), background=options.parse_background(background)
+            width_px=size,
+            height_px=size,
+            framing=options.parse_framing(framing),
+            background=options.parse_background(background),
         ),
         motion=options.motion_config(mode, options.parse_switch(smoothing, "smoothing")),
         neutral_frame=neutral_frame,
+        body=body,
         crf=_parse_quality(quality),
         side_by_side=side_by_side,
         badge=badge,

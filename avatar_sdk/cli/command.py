@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Final
 
 import typer
@@ -32,13 +31,20 @@ class AvatarCommand(TyperCommand):
         except AvatarError as error:
             if verbose:
                 raise
-            name = type(error).__name__
-            print(f"avatar {self.name}: {error.message} [{name}]", file=sys.stderr)  # noqa: T201
+            typer.echo(f"avatar {self.name}: {error.message} [{type(error).__name__}]", err=True)
+            _echo_notes(error)
             raise SystemExit(ERROR_EXIT) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if verbose:
                 raise
+            _echo_notes(interrupt)
             raise SystemExit(INTERRUPTED_EXIT) from None
+
+
+def _echo_notes(error: BaseException) -> None:
+    """What was saved in spite of the error, and such."""
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(note, err=True)
 
 
 def examples(*lines: str) -> str:
