@@ -69,6 +69,7 @@ class FrameClock:
         self.interval_us = round(1e6 / self.config.fps)
         self._next_us: int | None = None
         self._last_us = 0
+        self._restarted_us: int | None = None
         self._arrived_us: int | None = None
         self._pose_interval_us = float(self.interval_us)
 
@@ -85,9 +86,11 @@ class FrameClock:
         `waiting` says whether a pose has arrived since the last step.
         """
         arrived_us = self._arrived_us
-        if self._next_us is None:
-            return arrived_us if waiting else None
         interval_us, config = self.interval_us, self.config
+        if self._next_us is None:
+            if waiting:
+                return arrived_us
+            return None if self._restarted_us is None else self._restarted_us + round(1.5 * interval_us)
         latest_us = self._next_us + round(config.patience * interval_us)
         ready_us = max(
             self._next_us - round(config.early * interval_us), self._last_us + round(config.least_gap * interval_us)
@@ -110,9 +113,10 @@ class FrameClock:
         self._last_us = now_us
         self._next_us = min(due_us, now_us) + self.interval_us
 
-    def restart(self) -> None:
-        """Forgets the past: the next pose starts a step at once."""
+    def restart(self, now_us: int) -> None:
+        """Forgets the past: the next pose starts a step at once, and when none comes soon, frames go on without."""
         self._next_us = self._arrived_us = None
+        self._restarted_us = now_us
 
     def _coming_us(self, from_us: float) -> int | None:
         """When the first pose after `from_us` should come; None when the camera has fallen silent."""

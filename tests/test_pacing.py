@@ -109,7 +109,15 @@ def test_a_restarted_clock_takes_the_next_pose_at_once() -> None:
     clock = FrameClock()
     clock.pose_arrived(1_000_000)
     clock.started(1_000_000)
-    clock.restart()
+    clock.restart(2_000_000)
+    clock.pose_arrived(2_000_001)
+    assert clock.due_us(waiting=True) == 2_000_001
+
+
+def test_a_restarted_clock_goes_on_without_poses_when_none_comes() -> None:
+    clock = FrameClock()
     assert clock.due_us(waiting=False) is None
-    clock.pose_arrived(1_000_001)
-    assert clock.due_us(waiting=True) == 1_000_001
+    clock.restart(2_000_000)
+    due = clock.due_us(waiting=False)
+    assert due is not None
+    assert 2_000_000 < due < 2_100_000

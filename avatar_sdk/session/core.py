@@ -100,8 +100,11 @@ class SessionCore:
         self._window = AckWindow(self.clock.interval_us, max_in_flight)
         self._paused = self._stalled = False
         self._poses.take()
-        self.clock.restart()
-        self._enter(self._driven_state() if self._origin_us is not None else SessionState.READY)
+        if self._origin_us is None:
+            self._enter(SessionState.READY)
+        else:
+            self.clock.restart(now_us)
+            self._enter(self._driven_state())
         return resumed
 
     def detach(self, now_us: int) -> None:
@@ -248,7 +251,8 @@ class SessionCore:
             self._poses.put(waiting)
         elif waiting is not None:
             self._poses_refused += 1
-        self.clock.restart()
+        if self._origin_us is not None:
+            self.clock.restart(now_us)
         if self._poses:
             self.clock.pose_arrived(now_us)
 
