@@ -65,7 +65,7 @@ class JpegEncoder:
 
     def encode(self, image: Pixels) -> EncodedFrame:
         """Encodes (H, W, 3) uint8 RGB."""
-        data = simplejpeg.encode_jpeg(image, quality=self._quality, colorspace="RGB", colorsubsampling="420", fastdct=True)
+        data = simplejpeg.encode_jpeg(image, self._quality, colorspace="RGB", colorsubsampling="420", fastdct=True)
         return EncodedFrame(data, key=True)
 
     def request_key(self) -> None:
