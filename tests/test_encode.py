@@ -56,9 +56,7 @@ def test_a_key_frame_comes_when_it_is_asked_for() -> None:
     assert keys == [True, False, False, True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("encoding", "options"), [(Encoding.JPEG, {"quality": 101}), (Encoding.H264, {"bit_rate": 3})]
-)
+@pytest.mark.parametrize(("encoding", "options"), [(Encoding.JPEG, {"quality": 101}), (Encoding.H264, {"bit_rate": 3})])
 def test_a_setting_out_of_range_is_named(encoding: Encoding, options: dict[str, int]) -> None:
     (name, value), *_ = options.items()
     with pytest.raises(InvalidConfigError, match=f"{name} is {value}"):
