@@ -12,6 +12,8 @@ LEARNING: Final = 0.05
 """Share of each new interval between poses in the camera's estimated interval."""
 LATENESS: Final = 0.15
 """How much later than expected a coming pose may be before the waiting one is taken after all. Unit: intervals."""
+HOPELESS: Final = 3
+"""A clock that is later than this starts anew; until then it catches up with poses as they come. Unit: intervals."""
 MISSED: Final = 3
 """A camera that left out as many poses has fallen silent."""
 
@@ -61,7 +63,7 @@ class FrameClock:
 
     Frame k is due at t0 + k / fps, and t0 follows the poses: one that comes a little early pulls it along. At its time
     a step takes the nearer pose: the one that waits, or the one about to come. Without poses the frames go on at the
-    same rate, and a clock that is late starts anew instead of catching up.
+    same rate, and a clock that is hopelessly late starts anew.
     """
 
     def __init__(self, config: FrameClockConfig | None = None) -> None:
@@ -91,15 +93,17 @@ class FrameClock:
             if waiting:
                 return arrived_us
             return None if self._restarted_us is None else self._restarted_us + round(1.5 * interval_us)
-        latest_us = self._next_us + round(config.patience * interval_us)
-        ready_us = max(
-            self._next_us - round(config.early * interval_us), self._last_us + round(config.least_gap * interval_us)
-        )
+        patience_us = round(config.patience * interval_us)
+        least_us = self._last_us + round(config.least_gap * interval_us)
         if not waiting:
-            coming_us = self._coming_us(self._next_us - config.patience * interval_us)
-            return latest_us if coming_us is not None and coming_us <= latest_us else max(self._next_us, ready_us)
+            # Only new poses catch up: the last one once more would be no news.
+            due_us = max(self._next_us, self._last_us + interval_us - patience_us)
+            coming_us = self._coming_us(due_us - patience_us)
+            about_to_come = coming_us is not None and coming_us <= due_us + patience_us
+            return due_us + patience_us if about_to_come else max(due_us, least_us)
         assert arrived_us is not None
-        ready_us = max(ready_us, arrived_us)
+        latest_us = self._next_us + patience_us
+        ready_us = max(self._next_us - round(config.early * interval_us), least_us, arrived_us)
         coming_us = arrived_us + round(self._pose_interval_us)
         if coming_us <= latest_us and coming_us - ready_us < ready_us - arrived_us:
             return min(coming_us + round(LATENESS * interval_us), latest_us)
@@ -108,7 +112,7 @@ class FrameClock:
     def started(self, now_us: int) -> None:
         """A step started at `now_us`."""
         due_us = now_us if self._next_us is None else self._next_us
-        if not due_us - self.interval_us < now_us < due_us + self.interval_us:
+        if now_us > due_us + HOPELESS * self.interval_us:
             due_us = now_us
         self._last_us = now_us
         self._next_us = min(due_us, now_us) + self.interval_us
