@@ -138,7 +138,7 @@ class Rendering:
         """
         self.config = config or AnimateConfig()
         self.portrait_path = portrait
-        self.driver: Driver = open_driver(driver, TrackerConfig(body=self.config.body))
+        self.driver: Driver = open_driver(driver, TrackerConfig(body=self.config.body, face_looks=2))
         self.portrait: Portrait = load_portrait(portrait, self.config.portrait)
         self.neutral: Pose | None = None
         if self.config.neutral_frame is not None:

@@ -111,7 +111,7 @@ def test_a_clock_that_is_always_late_takes_the_newest_pose_and_never_hurries_aft
 
 
 def test_steps_missed_in_a_short_stall_are_made_up_with_new_poses() -> None:
-    steps = simulate(camera(30, 11), 10_000_000, stalls_us={k: 90_000 for k in range(20, 220, 40)})
+    steps = simulate(camera(30, 11), 10_000_000, stalls_us=dict.fromkeys(range(20, 220, 40), 90000))
     assert None not in [age for _, age in steps]
     assert per_second([start for start, _ in steps]).min() >= 24
 

@@ -200,3 +200,24 @@ def test_tracking_raises_no_warnings(sample_portrait: Path) -> None:
         with PoseTracker(TrackerConfig(body=True, hands=True)) as tracker:
             tracker.track(read_image(sample_portrait), 0)
     assert [str(one.message) for one in caught] == []
+
+
+def test_more_looks_at_an_image_sit_closer_to_what_a_still_image_gives(sample_portrait: Path) -> None:
+    """A face that jumps between two images is met by the second look, as if it had been there before."""
+    from PIL import Image
+
+    picture = np.asarray(Image.open(sample_portrait).convert("RGB").resize((512, 512)))
+    moved = np.roll(picture, (24, 40), (0, 1))
+    with PoseTracker() as still:
+        truth = still.track(moved, 1).face
+    errors = []
+    for looks in (1, 2):
+        with PoseTracker(TrackerConfig(face_looks=looks)) as tracker:
+            tracker.track(picture, 1)
+            errors.append(float(np.abs(tracker.track(moved, 2).face - truth).mean()))
+    assert errors[1] < errors[0]
+
+
+def test_an_absurd_number_of_looks_is_refused() -> None:
+    with pytest.raises(InvalidConfigError, match="face_looks is 9"):
+        TrackerConfig(face_looks=9)

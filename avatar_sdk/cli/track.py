@@ -42,7 +42,7 @@ def _track(
     from avatar_sdk.progress import progress
 
     faces = 0
-    with VideoSource(video) as source, PoseTracker(TrackerConfig(body=body, hands=hands)) as tracker:
+    with VideoSource(video) as source, PoseTracker(TrackerConfig(body=body, hands=hands, face_looks=2)) as tracker:
         info = PoseFileInfo(source.fps, source.width_px, source.height_px, source.name, body, hands)
         with PoseWriter(output, info) as writer, progress("tracking", frame_count(video, source.fps)) as on_frame:
             for image, timestamp_us in source:

@@ -53,8 +53,8 @@ class MeshConfig:
         body_scale: how much of the head's change of size it follows. Unit: 1.
     """
 
-    depth: tuple[float, float] = (0.27, 0.46)
-    depth_reach: float = 0.12
+    depth: tuple[float, float] = (0.2, 0.46)
+    depth_reach: float = 0.15
     neck_reach: tuple[float, float] = (0.05, 0.75)
     side_reach: tuple[float, float] = (0.8, 1.8)
     expression_reach: float = 0.15

@@ -41,6 +41,8 @@ class TrackerConfig:
         hands: track both hands too.
         min_detection_confidence: a part is found from this score on. Range: [0, 1].
         min_tracking_confidence: a found part is followed down to this score. Range: [0, 1].
+        face_looks: how often FaceMesh looks at one image; the second look sits better on a fast face and takes as long
+            again. For files; a live camera is better served by its next image.
         face_task: Face Landmarker model (`.task`) of MediaPipe's Tasks API, instead of the built-in model.
         body_task: the same for the body: Pose Landmarker.
         hands_task: the same for the hands: Hand Landmarker.
@@ -48,6 +50,7 @@ class TrackerConfig:
 
     body: bool = False
     hands: bool = False
+    face_looks: int = 1
     min_detection_confidence: float = 0.5
     min_tracking_confidence: float = 0.5
     face_task: str | os.PathLike[str] | None = None
@@ -55,10 +58,12 @@ class TrackerConfig:
     hands_task: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        """Raises InvalidConfigError for a confidence outside [0, 1]."""
+        """Raises InvalidConfigError for a confidence outside [0, 1] or a number of looks outside [1, 4]."""
         for name in ("min_detection_confidence", "min_tracking_confidence"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InvalidConfigError(f"{name} is {getattr(self, name)}; it must be in [0, 1]", field=name)
+        if not 1 <= self.face_looks <= 4:
+            raise InvalidConfigError(f"face_looks is {self.face_looks}; it must be in [1, 4]", field="face_looks")
 
 
 class Hand(NamedTuple):
@@ -229,7 +234,7 @@ def _open_solution(part: str, config: TrackerConfig) -> _Detector:
     if part == "face":
         graph = mediapipe.solutions.face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True, **options)
 
-        return _Detector(_settled(graph), graph.close)
+        return _Detector(_settled(graph, config.face_looks), graph.close)
 
     if part == "body":
         graph = mediapipe.solutions.pose.Pose(model_complexity=1, **options)  # the others are not in the wheel
@@ -248,15 +253,15 @@ def _open_solution(part: str, config: TrackerConfig) -> _Detector:
     return _Detector(lambda image, _: read(graph.process(image)), graph.close)
 
 
-def _settled(graph: Any) -> Callable[[NDArray[np.uint8], int], Any]:
+def _settled(graph: Any, looks: int) -> Callable[[NDArray[np.uint8], int], Any]:
     """Reads faces; a face that was not there a frame ago is looked at until FaceMesh agrees with itself."""
     following = False
 
     def detect(image: NDArray[np.uint8], _: int) -> Any:
         nonlocal following
         faces = graph.process(image).multi_face_landmarks
-        if faces and not following:
-            for _ in range(SETTLING_LOOKS):
+        if faces:
+            for _ in range(looks - 1 if following else SETTLING_LOOKS):
                 faces = graph.process(image).multi_face_landmarks or faces
         following = bool(faces)
         return _face_points(faces[0]) if faces else None
