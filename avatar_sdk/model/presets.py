@@ -25,13 +25,13 @@ class GeneratorConfig:
         freq_dim: of the sinusoidal time embedding.
     """
 
-    dim: int = 256
-    depth: int = 6
-    heads: int = 4
-    ffn_dim: int = 1024
+    dim: int = 192
+    depth: int = 5
+    heads: int = 3
+    ffn_dim: int = 768
     grid: int = 8
     latent_channels: int = 16
-    condition_channels: int = 64
+    condition_channels: int = 48
     window: int = 8
     text_dim: int = 0
     freq_dim: int = 256
@@ -69,8 +69,8 @@ class CodecConfig:
     """
 
     crop_px: int = 256
-    channels: tuple[int, ...] = (128, 96, 64, 40, 24)
-    condition_channels: tuple[int, ...] = (32, 64, 96)
+    channels: tuple[int, ...] = (96, 64, 48, 32, 16)
+    condition_channels: tuple[int, ...] = (16, 32, 48)
     latent_channels: int = 16
     memories: int = 3
 
