@@ -194,10 +194,8 @@ async def test_calls_without_the_token_are_refused_but_health_is_not(engine: Eng
     async with serving(engine, token="secret") as (_, client):
         with pytest.raises(AuthenticationError):
             await client.call("GetServerInfo")
-        stream = client.stub.Stream()
-        await stream.write(pb.StreamRequest(config=pb.StreamConfig()))
         with pytest.raises(grpc.aio.AioRpcError, match="token is missing"):
-            await stream.read()
+            await client.stub.Stream().read()
         await client.stub.GetServerInfo(pb.GetServerInfoRequest(), metadata=(("authorization", "Bearer secret"),))
         assert await health(client) == health_pb2.HealthCheckResponse.SERVING
 
@@ -294,6 +292,18 @@ async def test_unreadable_tls_files_are_a_typed_error(engine: Engine, tmp_path: 
     with pytest.raises(InvalidConfigError, match="TLS files cannot be read"):
         async with Server(config, engine):
             pass
+
+
+async def test_a_server_that_could_not_start_gives_its_port_back(engine: Engine) -> None:
+    async with serving(engine, metrics_port=0) as (first, _):
+        async with serving(engine) as (second, _):
+            port = int(second.address.rpartition(":")[2])
+        config = ServerConfig(port=port, metrics_port=first.metrics_port, warm_up=False, drain_grace_s=0.1)
+        with pytest.raises(InvalidConfigError, match="metrics port"):
+            async with Server(config, engine):
+                pass
+        async with Server(replace(config, metrics_port=None), engine) as server:
+            assert server.address.endswith(f":{port}")
 
 
 def test_a_half_trained_checkpoint_is_not_served(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

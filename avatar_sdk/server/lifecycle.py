@@ -92,8 +92,9 @@ class Server:
         self.address = ""
         self.metrics_port: int | None = None
         self._grpc: Any = None
-        self._servicer: AvatarServicer | None = None
-        self._health: Any = None
+        self._servicer = AvatarServicer(config, self.sessions, self.metrics)
+        self._health: Any = health.aio.HealthServicer()
+        self._stopped = False
 
     async def __aenter__(self) -> Self:
         """Binds and starts.
@@ -101,19 +102,15 @@ class Server:
         Raises:
             InvalidConfigError: the address is taken or not this machine's, or the TLS files cannot be read.
         """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def _start(self) -> None:
         config = self.config
-        interceptors = [TokenCheck(config.token)] if config.token else []
-        # A connection outlives every session that began on it; only one that is stuck is cut.
-        age_ms = round(1000 * config.limits.max_duration_s)
-        ages = (("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms + 60_000))
-        self._grpc = grpc.aio.server(options=OPTIONS + ages, interceptors=interceptors)
-        self._servicer = AvatarServicer(config, self.sessions, self.metrics)
-        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, self._grpc)
-        self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        if config.loopback:
-            reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), self._grpc)
-        self.address = f"{config.host}:{self._bind()}"
         self.metrics.watch(self.sessions)
         if config.metrics_port is not None:
             try:
@@ -125,11 +122,21 @@ class Server:
                 ) from error
         if config.warm_up:
             await self.sessions.warm_up(PortraitConfig(width_px=config.size_px, height_px=config.size_px))
+        interceptors = [TokenCheck(config.token)] if config.token else []
+        # A connection outlives every session that began on it; only one that is stuck is cut.
+        age_ms = round(1000 * config.limits.max_duration_s)
+        ages = (("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms + 60_000))
+        server = grpc.aio.server(options=OPTIONS + ages, interceptors=interceptors)
+        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if config.loopback:
+            reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
+        self.address = f"{config.host}:{self._bind(server)}"
         self.sessions.start()
-        await self._grpc.start()
+        self._grpc = server
+        await server.start()
         await self._serving(True)
         log.info("serving", address=self.address, model=self.sessions.engine.runtime.name)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -138,15 +145,15 @@ class Server:
 
     async def stop(self) -> None:
         """Drains: no new sessions, a GoAway to every stream, the grace, then the end. Idempotent."""
-        server, self._grpc = self._grpc, None
-        if server is None:
+        if self._stopped:
             return
-        assert self._servicer is not None
+        self._stopped = True
         log.info("draining", sessions=len(self.sessions), grace_s=self.config.drain_grace_s)
         await self._health.enter_graceful_shutdown()
         await self._servicer.drain()
         await self.sessions.close()
-        await server.stop(LAST_WORDS_S)
+        if self._grpc is not None:
+            await self._grpc.stop(LAST_WORDS_S)
         self.metrics.close()
         log.info("stopped", address=self.address)
 
@@ -155,15 +162,15 @@ class Server:
         for name in ("", SERVICE):
             await self._health.set(name, status)
 
-    def _bind(self) -> int:
+    def _bind(self, server: Any) -> int:
         config = self.config
         target = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
         try:
             if config.certificate and config.key:
                 pair = (config.key.read_bytes(), config.certificate.read_bytes())
-                port = self._grpc.add_secure_port(target, grpc.ssl_server_credentials([pair]))
+                port = server.add_secure_port(target, grpc.ssl_server_credentials([pair]))
             else:
-                port = self._grpc.add_insecure_port(target)
+                port = server.add_insecure_port(target)
         except OSError as error:
             raise InvalidConfigError(f"the TLS files cannot be read: {error}", field="certificate") from error
         except RuntimeError as error:
