@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +57,19 @@ class SessionInfo:
     max_pose_rate_hz: float
 
 
-class SessionControls:
+class SessionControls(ABC):
     """The part that asynchronous and blocking sessions share."""
 
     _link: SessionLink
     _runner: SessionRunner
 
+    @abstractmethod
     def _wake(self) -> None:
         """There is something to send."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ended(self) -> bool:
         """Whether the session is over; raises what broke it."""
-        raise NotImplementedError
 
     @property
     def info(self) -> SessionInfo:
