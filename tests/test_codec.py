@@ -131,6 +131,6 @@ def test_sizes_that_do_not_fit_each_other_are_refused() -> None:
     with pytest.raises(InvalidConfigError, match="must agree"):
         ModelConfig(generator=replace(PRESETS["lite"].generator, grid=16))
     with pytest.raises(InvalidConfigError, match="heads"):
-        replace(PRESETS["lite"].generator, heads=3)
+        replace(PRESETS["lite"].generator, heads=5)
     with pytest.raises(InvalidConfigError, match="cannot be read"):
         ModelConfig.from_dict({"name": "x", "generator": {"width": 3}, "codec": {}})
