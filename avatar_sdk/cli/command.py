@@ -31,7 +31,7 @@ class AvatarCommand(TyperCommand):
         except AvatarError as error:
             if verbose:
                 raise
-            typer.echo(f"avatar {self.name}: {error.message} [{type(error).__name__}]", err=True)
+            typer.echo(f"{ctx.find_root().info_name} {self.name}: {error.message} [{type(error).__name__}]", err=True)
             _echo_notes(error)
             raise SystemExit(ERROR_EXIT) from None
         except KeyboardInterrupt as interrupt:

@@ -1,0 +1,28 @@
+"""The commands of `python -m training`. Each has a file; heavy imports wait until one runs."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from training.cli import synthesize
+
+app = typer.Typer(
+    name="training",
+    help="From clips, or people who do not exist, to an avatar model.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (synthesize,):
+    module.register(app)
+
+
+def main() -> None:
+    """Entry point."""
+    for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        os.environ.setdefault(f"{pool}_NUM_THREADS", "1")
+    app(prog_name="python -m training")

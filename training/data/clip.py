@@ -1,0 +1,107 @@
+"""One training clip: what the camera saw, what the warp made of the portrait, and the pose maps, in the crop.
+
+F frames, H rows, W columns. A clip is stored as a few encoded strips, frames below each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from training.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+MAX_FRAMES: Final = 255
+"""A JPEG holds no more than 65,535 rows."""
+QUALITY: Final = 95
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A portrait's avatar and the truth, frame by frame.
+
+    Attributes:
+        name: unique within its data set.
+        truth: (F, 256, 256, 3) uint8 RGB, the camera's picture through the crop of the avatar.
+        warp: (F, 256, 256, 3) uint8 RGB, `WarpedFrame.crop`.
+        maps: (F, 8, 256, 256) uint8, `WarpedFrame.maps`.
+        gate: (F, 256, 256) uint8, `WarpedFrame.gate`.
+        reference: (11, 256, 256) uint8, the guide of the portrait at rest: RGB, then maps.
+        info: where it comes from; plain values.
+    """
+
+    name: str
+    truth: Pixels
+    warp: Pixels
+    maps: Pixels
+    gate: Pixels
+    reference: Pixels
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Frames."""
+        return len(self.truth)
+
+    def encode(self) -> dict[str, bytes]:
+        """File name ending → bytes. Pictures as JPEG without chroma subsampling, maps as PNG."""
+        frames, _, side, _ = self.warp.shape
+        assert 1 <= frames <= MAX_FRAMES
+        return {
+            "truth.jpg": _jpeg(self.truth),
+            "warp.jpg": _jpeg(self.warp),
+            "maps.png": _png(self.maps.reshape(-1, side)),
+            "gate.png": _png(self.gate.reshape(-1, side)),
+            "reference.png": _png(self.reference.reshape(-1, side)),
+            "json": json.dumps({"frames": frames, **self.info}).encode(),
+        }
+
+    @classmethod
+    def decode(cls, name: str, files: Mapping[str, bytes]) -> Clip:
+        """Inverse of `encode`, but for what JPEG loses.
+
+        Raises:
+            DataError: a strip is missing or damaged.
+        """
+        try:
+            info = json.loads(files["json"])
+            frames = info.pop("frames")
+            truth, warp = (simplejpeg.decode_jpeg(files[f"{kind}.jpg"]) for kind in ("truth", "warp"))
+            side = truth.shape[1]
+            maps, gate, reference = (_grey(files[f"{kind}.png"]) for kind in ("maps", "gate", "reference"))
+            return cls(
+                name=name,
+                truth=truth.reshape(frames, side, side, 3),
+                warp=warp.reshape(frames, side, side, 3),
+                maps=maps.reshape(frames, -1, side, side),
+                gate=gate.reshape(frames, side, side),
+                reference=reference.reshape(-1, side, side),
+                info=info,
+            )
+        except (KeyError, ValueError) as error:
+            raise DataError(f"clip {name} is damaged: {error}") from error
+
+
+def _jpeg(frames_FHWC: Pixels) -> bytes:
+    strip = np.ascontiguousarray(frames_FHWC.reshape(-1, *frames_FHWC.shape[2:]))
+    return bytes(simplejpeg.encode_jpeg(strip, quality=QUALITY, colorsubsampling="444"))
+
+
+def _png(strip: Pixels) -> bytes:
+    done, data = cv2.imencode(".png", strip, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    return data.tobytes()
+
+
+def _grey(data: bytes) -> Pixels:
+    strip = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if strip is None:
+        raise ValueError("a strip of maps is not a PNG")
+    return np.asarray(strip, np.uint8)

@@ -1,0 +1,1 @@
+"""The stages of training, in order: codec, adapt, distill, adversarial."""
