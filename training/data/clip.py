@@ -1,16 +1,16 @@
 """One training clip: what the camera saw, what the warp made of the portrait, and the pose maps, in the crop.
 
-F frames, H rows, W columns. A clip is stored as a few encoded strips, frames below each other.
+F frames, H rows, W columns. A clip is stored as a few packed strips, frames below each other.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -51,16 +51,15 @@ class Clip:
         return len(self.truth)
 
     def encode(self) -> dict[str, bytes]:
-        """File name ending → bytes. Pictures as JPEG without chroma subsampling, maps as PNG."""
-        frames, _, side, _ = self.warp.shape
-        assert 1 <= frames <= MAX_FRAMES
+        """File name ending → bytes. Pictures as JPEG without chroma subsampling, maps as zlib streams."""
+        assert 1 <= len(self) <= MAX_FRAMES
         return {
             "truth.jpg": _jpeg(self.truth),
             "warp.jpg": _jpeg(self.warp),
-            "maps.png": _png(self.maps.reshape(-1, side)),
-            "gate.png": _png(self.gate.reshape(-1, side)),
-            "reference.png": _png(self.reference.reshape(-1, side)),
-            "json": json.dumps({"frames": frames, **self.info}).encode(),
+            "maps.z": zlib.compress(self.maps, 1),
+            "gate.z": zlib.compress(self.gate, 1),
+            "reference.z": zlib.compress(self.reference, 1),
+            "json": json.dumps({"frames": len(self), **self.info}).encode(),
         }
 
     @classmethod
@@ -75,7 +74,7 @@ class Clip:
             frames = info.pop("frames")
             truth, warp = (simplejpeg.decode_jpeg(files[f"{kind}.jpg"]) for kind in ("truth", "warp"))
             side = truth.shape[1]
-            maps, gate, reference = (_grey(files[f"{kind}.png"]) for kind in ("maps", "gate", "reference"))
+            maps, gate, reference = (_planes(files[f"{kind}.z"]) for kind in ("maps", "gate", "reference"))
             return cls(
                 name=name,
                 truth=truth.reshape(frames, side, side, 3),
@@ -85,7 +84,7 @@ class Clip:
                 reference=reference.reshape(-1, side, side),
                 info=info,
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, zlib.error) as error:
             raise DataError(f"clip {name} is damaged: {error}") from error
 
 
@@ -94,14 +93,5 @@ def _jpeg(frames_FHWC: Pixels) -> bytes:
     return bytes(simplejpeg.encode_jpeg(strip, quality=QUALITY, colorsubsampling="444"))
 
 
-def _png(strip: Pixels) -> bytes:
-    done, data = cv2.imencode(".png", strip, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done
-    return data.tobytes()
-
-
-def _grey(data: bytes) -> Pixels:
-    strip = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if strip is None:
-        raise ValueError("a strip of maps is not a PNG")
-    return np.asarray(strip, np.uint8)
+def _planes(data: bytes) -> Pixels:
+    return np.frombuffer(bytearray(zlib.decompress(data)), np.uint8)

@@ -98,7 +98,7 @@ def perform(rng: np.random.Generator, frames: int, fps: float, lively: float = 1
         at = INDEX[f"blink_{side}"]
         weights[:, at] = np.clip(weights[:, at] + lids, -0.15, 1)
     weights = np.clip(weights, -0.4, 1.15)
-    range_rad = rng.uniform(0.3, 1.0) * lively * np.array((0.36, 0.2, 0.14))
+    range_rad = rng.uniform(0.2, 1.0) * lively * np.array((0.36, 0.2, 0.14))
     head = np.stack([_wander(rng, samples, rng.uniform(0.25, 1.1)) for _ in range(3)], 1) * range_rad
     if rng.random() < 0.3:
         nod = np.sin(2 * np.pi * rng.uniform(0.8, 2.2) * np.arange(samples) / RATE_HZ + rng.uniform(0, 6))
@@ -134,7 +134,7 @@ def still(rng: np.random.Generator) -> Performance:
         weights[0, INDEX[f"blink_{side}"]] = np.clip(rng.normal(0.02, 0.08), -0.1, 0.3)
     gaze = act.gaze_rad * 0.4
     zero = np.zeros((1, 3))
-    return Performance(weights, act.head_rad, zero, zero, zero, gaze, np.zeros(1))
+    return Performance(weights, 0.7 * act.head_rad, zero, zero, zero, gaze, np.zeros(1))
 
 
 def _vector(values: dict[str, float]) -> Floats:

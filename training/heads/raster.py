@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 FAR: Final = np.float32(1e9)
-SHADOW_PX: Final = 192
+SHADOW_PX: Final = 144
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class FilmConfig:
     """
 
     side_px: int = 384
-    oversampling: float = 1.5
+    oversampling: float = 1.25
     faces_across: float = 2.2
     fps: float = 24.0
 

@@ -6,7 +6,7 @@ The texture unrolls the head around the vertical axis; the face takes the larger
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -53,8 +53,34 @@ def face_uv() -> Floats:
     return _places() / (WIDTH, HEIGHT)
 
 
+class Mask(NamedTuple):
+    """Where something is painted: `values` in [0, 1] within a window of the texture, 0 elsewhere."""
+
+    window: tuple[slice, slice]
+    values: Field
+
+    @classmethod
+    def of(cls, field: Field) -> Mask:
+        """Cuts away the empty border."""
+        rows, columns = np.flatnonzero(field.max(1) > 1e-3), np.flatnonzero(field.max(0) > 1e-3)
+        if not len(rows):
+            return cls((slice(0, 0), slice(0, 0)), field[:0, :0])
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return cls(window, np.ascontiguousarray(field[window]))
+
+    def times(self, field: Field) -> Mask:
+        """Weakened by a field over the whole texture."""
+        return Mask(self.window, self.values * field[self.window])
+
+    def full(self) -> Field:
+        """Over the whole texture."""
+        field = np.zeros((HEIGHT, WIDTH), np.float32)
+        field[self.window] = self.values
+        return field
+
+
 @cache
-def _area(indices: tuple[int, ...], blur: float, grow: int = 0) -> Field:
+def _area(indices: tuple[int, ...], blur: float, grow: int = 0) -> Mask:
     """A filled outline in [0, 1]."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     cv2.fillPoly(mask, [_fixed(indices)], 255, cv2.LINE_AA, _SHIFT)
@@ -65,7 +91,7 @@ def _area(indices: tuple[int, ...], blur: float, grow: int = 0) -> Field:
 
 
 @cache
-def _line(indices: tuple[int, ...], blur: float, thickness: int = 2) -> Field:
+def _line(indices: tuple[int, ...], blur: float, thickness: int = 2) -> Mask:
     """A line in [0, 1]."""
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     cv2.polylines(mask, [_fixed(indices)], False, 255, thickness, cv2.LINE_AA, _SHIFT)
@@ -73,20 +99,19 @@ def _line(indices: tuple[int, ...], blur: float, thickness: int = 2) -> Field:
 
 
 @cache
-def _spot(index: int, radius: float) -> Field:
+def _spot(index: int, radius: float) -> Mask:
     """A soft disc around a point of the face; radius in texels."""
     x, y = _places()[index]
     distance = (np.arange(WIDTH) - x) ** 2 + ((np.arange(HEIGHT) - y) ** 2)[:, None]
-    return np.exp(-distance / (2 * radius**2)).astype(np.float32)
+    return Mask.of(np.exp(-distance / (2 * radius**2)).astype(np.float32))
 
 
 def _fixed(indices: tuple[int, ...]) -> NDArray[np.int32]:
     return np.round(_places()[list(indices)] * (1 << _SHIFT)).astype(np.int32)
 
 
-def _soft(mask: NDArray[np.uint8], blur: float) -> Field:
-    field = mask.astype(np.float32) / 255
-    return np.asarray(cv2.GaussianBlur(field, (0, 0), blur)) if blur else field
+def _soft(mask: NDArray[np.uint8], blur: float) -> Mask:
+    return Mask.of(cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), blur))
 
 
 def _tuple(indices: NDArray[np.int64]) -> tuple[int, ...]:
@@ -100,13 +125,14 @@ class _Canvas:
         self.rgb = np.empty((HEIGHT, WIDTH, 3), np.float32)
         self.rgb[:] = colour
 
-    def tint(self, mask: Field, colour: Floats, amount: float) -> None:
+    def tint(self, mask: Mask, colour: Floats, amount: float) -> None:
         """Mixes a colour in."""
-        self.rgb += (amount * mask)[..., None] * (np.asarray(colour, np.float32) - self.rgb)
+        part = self.rgb[mask.window]
+        part += np.float32(amount) * mask.values[..., None] * (np.asarray(colour, np.float32) - part)
 
-    def darken(self, mask: Field, amount: float) -> None:
+    def darken(self, mask: Mask, amount: float) -> None:
         """Multiplies by 1 − amount where the mask is 1."""
-        self.rgb *= (1 - amount * mask)[..., None]
+        self.rgb[mask.window] *= 1 - np.float32(amount) * mask.values[..., None]
 
 
 def paint_skin(identity: Identity, rng: np.random.Generator) -> Material:
@@ -135,7 +161,8 @@ def plain_skin(identity: Identity, rng: np.random.Generator) -> Material:
 def _complexion(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> None:
     blotchy = noise(rng, HEIGHT, WIDTH)
     grain = noise(rng, HEIGHT, WIDTH, detail=True, zoom=0.7)
-    canvas.rgb *= 1 + rng.uniform(0.01, 0.05) * blotchy[..., None] + rng.uniform(0.005, 0.035) * grain[..., None]
+    uneven = np.float32(rng.uniform(0.01, 0.05)) * blotchy + np.float32(rng.uniform(0.005, 0.035)) * grain
+    canvas.rgb *= 1 + uneven[..., None]
     blush = identity.skin * (1.02, 0.72, 0.72)
     for index, radius, most in ((205, 26, 0.5), (425, 26, 0.5), (4, 12, 0.4), (50, 18, 0.3), (280, 18, 0.3)):
         canvas.tint(_spot(index, radius), blush, rng.uniform(0, most))
@@ -154,7 +181,7 @@ def _complexion(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
             wave = (2 * np.sin(np.linspace(0, 6, 200)) + row).astype(int)
             mask = np.zeros((HEIGHT, WIDTH), np.float32)
             mask[wave, np.arange(200) + WIDTH // 2 - 100] = 1
-            canvas.darken(cv2.GaussianBlur(mask, (0, 0), 1.6) * 4, 0.25 * identity.age * rng.random())
+            canvas.darken(Mask.of(cv2.GaussianBlur(mask, (0, 0), 1.6) * 4), 0.25 * identity.age * rng.random())
     freckles = rng.random() < 0.2
     count = int(rng.integers(60, 240)) if freckles else int(rng.integers(0, 6))
     spots = np.zeros((HEIGHT, WIDTH), np.float32)
@@ -162,7 +189,7 @@ def _complexion(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
     ys = (0.62 * HEIGHT + rng.normal(0, 60, count)).clip(4, HEIGHT - 5).astype(int)
     for x, y in zip(xs, ys, strict=True):
         cv2.circle(spots, (int(x), int(y)), int(rng.integers(1, 3)), float(rng.uniform(0.3, 1)), -1, cv2.LINE_AA)
-    canvas.darken(cv2.GaussianBlur(spots, (0, 0), 0.8), 0.25 if freckles else 0.5)
+    canvas.darken(Mask.of(cv2.GaussianBlur(spots, (0, 0), 0.8)), 0.25 if freckles else 0.5)
 
 
 def _eyes(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> None:
@@ -183,7 +210,7 @@ def _mouth(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> Non
     outline = _area(_tuple(LIPS_OUTER), 1.6)
     canvas.tint(outline, identity.lips, rng.uniform(0.6, 1.0))
     wrinkles = noise(rng, HEIGHT, WIDTH, detail=True, zoom=0.5)
-    canvas.darken(outline * np.clip(wrinkles, 0, 2), 0.06)
+    canvas.darken(outline.times(np.clip(wrinkles, 0, 2)), 0.06)
     for part in (UPPER_INNER, LOWER_INNER):
         canvas.darken(_line(_tuple(part), 1.2, 2), rng.uniform(0.25, 0.55))
     canvas.tint(_area(_tuple(LIPS_INNER), 1.5), identity.lips * 0.5, 0.8)
@@ -194,16 +221,16 @@ def _hairs(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> Non
     brow_colour = np.clip(identity.hair * 0.75, 0.02, 0.8)
     grow, strength = int(rng.integers(-1, 4)), rng.uniform(0.5, 0.95)
     for brow in (BROW_RIGHT, BROW_LEFT):
-        canvas.tint(_area(_tuple(brow), 1.6, grow) * np.clip(0.85 + 0.35 * strand, 0, 1), brow_colour, strength)
+        canvas.tint(_area(_tuple(brow), 1.6, grow).times(np.clip(0.85 + 0.35 * strand, 0, 1)), brow_colour, strength)
     if identity.beard:
-        full = _area(_BEARD, 5.0) * (1 - _area(_tuple(LIPS_OUTER), 2.0, 2))
-        moustache = _area(_MOUSTACHE, 3.0)
-        reach = full if rng.random() < 0.6 else np.maximum(_spot(152, 40) * full, moustache * (rng.random() < 0.7))
-        reach = np.clip(np.maximum(reach, moustache * (rng.random() < 0.6)), 0, 1)
-        reach = reach * (1 - _area(_tuple(LIPS_OUTER), 1.5, 1))
-        hairs = np.clip(0.5 + 0.6 * strand + (identity.beard - 0.4), 0, 1)
-        canvas.tint(reach * hairs, brow_colour, 0.25 + 0.7 * identity.beard)
+        beard, moustache = _area(_BEARD, 5.0).full(), _area(_MOUSTACHE, 3.0).full()
+        if rng.random() < 0.4:
+            beard = beard * _spot(152, 40).full()
+        if rng.random() < 0.75:
+            beard = np.maximum(beard, moustache)
+        hairs = np.clip(0.5 + 0.6 * strand + (identity.beard - 0.4), 0, 1) * (1 - _area(_tuple(LIPS_OUTER), 1.5, 1).full())
+        canvas.tint(Mask.of(beard * hairs), brow_colour, 0.25 + 0.7 * identity.beard)
     stubble = noise(rng, HEIGHT, WIDTH, detail=True, zoom=0.5)
     if identity.hair_style == "buzz":
         scalp = np.clip((0.26 - np.linspace(0, 1, HEIGHT)) * 12, 0, 1).astype(np.float32)[:, None]
-        canvas.tint(scalp * np.clip(0.7 + 0.3 * stubble, 0, 1), identity.hair, 0.7)
+        canvas.tint(Mask.of(scalp * np.clip(0.7 + 0.3 * stubble, 0, 1)), identity.hair, 0.7)
