@@ -1,0 +1,35 @@
+"""Options that the stages share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.run import RunResult
+
+Data = Annotated[list[Path], typer.Option("--data", help="Folder of shards; may be given more than once.")]
+Run = Annotated[Path, typer.Option("--run", help="Folder of the run; the same command goes on in it.")]
+Init = Annotated[
+    Path | None,
+    typer.Option(help="Checkpoint to begin with. Default: the run's model, else fresh weights of --preset."),
+]
+Preset = Annotated[str, typer.Option(help="Size of a fresh network.")]
+Steps = Annotated[int, typer.Option(min=1, help="In all, earlier sessions included.")]
+Minutes = Annotated[float | None, typer.Option(min=0, help="Stop this session after so long.")]
+Clips = Annotated[int, typer.Option(min=1, help="Per batch.")]
+Frames = Annotated[int, typer.Option(min=1, help="Per clip.")]
+LearningRate = Annotated[float, typer.Option("--lr", min=0, help="Learning rate.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed and data give the same curve.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: PyTorch's.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")]
+
+
+def report(run: Path, result: RunResult) -> None:
+    """Prints where a session has ended."""
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+    state = "done" if result.finished else "to be continued by the same command"
+    typer.echo(f"{run}: step {result.step}, {state}; {figures}")

@@ -1,0 +1,261 @@
+"""The one loop that runs every stage: data, time, disk, and nothing about losses.
+
+A run folder holds `model.safetensors`, the product of the last stage, and one folder per stage with `state.pt`, from
+which the same command goes on, and `log.jsonl`, its curve.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import torch
+from torch import Tensor
+
+from avatar_sdk.model import checkpoint
+from training.data.batches import Batch
+from training.errors import DataError, DivergedError, OutOfMemoryError
+from training.stages.stage import Stage
+from training.state import Progress, load_state, save_state, way_out
+
+MODEL: Final = "model.safetensors"
+LOG: Final = "log.jsonl"
+
+
+class BatchSource(Protocol):
+    """Where batches come from: a function of the step."""
+
+    def stream(self, first: int) -> Iterator[Batch]:
+        """The batches of steps `first`, `first + 1`, …."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long a stage runs and how often it is saved.
+
+    Attributes:
+        steps: in all, earlier sessions included.
+        minutes: stop after so long in this session; None = when all steps are done.
+        seed: of everything random that is not a batch.
+        log_every: steps between two lines of the curve.
+        save_every_s: seconds between two saved states.
+        device: "cpu", "cuda" or "cuda:1".
+        half: whether CUDA computes in bfloat16; weights and optimisers stay in float32.
+        warm_up: steps in which the learning rate rises to what the stage's optimisers ask for.
+    """
+
+    steps: int
+    minutes: float | None = None
+    seed: int = 0
+    log_every: int = 10
+    save_every_s: float = 120.0
+    device: str = "cpu"
+    half: bool = True
+    warm_up: int = 50
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a session of a stage has ended.
+
+    Attributes:
+        step: steps done in all.
+        metrics: of the last logged step of this session; empty when nothing was left to do.
+        finished: whether all steps are done.
+        interrupted: whether a signal ended it.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    finished: bool
+    interrupted: bool
+
+
+def train(
+    stage: Stage, batches: BatchSource, folder: Path, config: RunConfig, stages: tuple[str, ...] = ()
+) -> RunResult:
+    """Runs a stage, from where an earlier session stopped if there was one.
+
+    SIGTERM and Ctrl-C end it after the current step; the state is written.
+
+    Args:
+        stage: what to run; its networks and optimisers are mutated.
+        batches: the data.
+        folder: of the run.
+        config: how long.
+        stages: what the initial model has been through; this stage is added to it.
+
+    Raises:
+        DivergedError: the loss is no longer a number; the last saved state is good.
+        OutOfMemoryError: the device is too small.
+        DataError: the saved state belongs to another seed or network, or the disk is full.
+    """
+    place = folder / stage.name
+    place.mkdir(parents=True, exist_ok=True)
+    for module in stage.networks.values():
+        module.to(config.device)
+    settings = {"seed": config.seed, **_flat(stage.product().config.to_dict())}
+    rng = torch.Generator(config.device).manual_seed(config.seed)
+    torch.manual_seed(config.seed)
+    rates = [(group, group["lr"]) for optimiser in stage.optimisers.values() for group in optimiser.param_groups]
+    before = load_state(stage, place, settings, config.device, rng)
+    _cut_log(place / LOG, before.step)
+    step, last, began = before.step, dict[str, float](), time.monotonic()
+    deadline = math.inf if config.minutes is None else began + 60 * config.minutes
+    watch = _Watch(config.device)
+
+    def save() -> None:
+        watch.check(stage.name, place)
+        seconds = before.seconds + time.monotonic() - began
+        save_state(stage, place, settings, Progress(step, seconds, before.warm_from), rng)
+        _save_product(stage, folder, (*(s for s in stages if s != stage.name), stage.name))
+
+    saved = began
+    with (
+        _signals() as stop,
+        _bar(stage.name, config.steps, step) as show,
+        (place / LOG).open("a") as log,
+        _stream(batches, step) as stream,
+    ):
+        while step < config.steps and not stop and time.monotonic() < deadline:
+            batch = next(stream).to(config.device)
+            warmth = min(1.0, (step + 1 - before.warm_from) / max(1, config.warm_up))
+            for group, rate in rates:
+                group["lr"] = rate * warmth
+            with _fitting(batch), _mixed(config):
+                metrics = stage.step(batch, step, rng)
+            step += 1
+            watch.see(step, metrics)
+            if step == 1 or step % config.log_every == 0 or step == config.steps:
+                watch.check(stage.name, place)
+                last = {name: float(value) for name, value in metrics.items()}
+                seconds = before.seconds + time.monotonic() - began
+                log.write(json.dumps({"step": step, "seconds": round(seconds, 2), **last}) + "\n")
+                log.flush()
+            show(step, last.get("loss"))
+            if time.monotonic() - saved > config.save_every_s:
+                save()
+                saved = time.monotonic()
+        if step > before.step:
+            save()
+    return RunResult(step, last, step >= config.steps, bool(stop))
+
+
+@contextmanager
+def _stream(batches: BatchSource, first: int) -> Iterator[Iterator[Batch]]:
+    """Batches, and no reader left behind afterwards."""
+    stream = batches.stream(first)
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int]:
+    """Nested settings as `outer.inner`, so that one that differs can be named."""
+    flat: dict[str, str | int] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, int) else str(value)
+    return flat
+
+
+def _save_product(stage: Stage, folder: Path, stages: tuple[str, ...]) -> None:
+    fresh = folder / (MODEL + ".new")
+    try:
+        checkpoint.save(fresh, stage.product(), stages)
+        fresh.replace(folder / MODEL)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error}; free some space and run the same command") from error
+
+
+class _Watch:
+    """Remembers the first step whose loss was not a number, without waiting for the device at every step."""
+
+    def __init__(self, device: str) -> None:
+        self._bad = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def see(self, step: int, metrics: Mapping[str, Tensor]) -> None:
+        """Notes the step if its loss is not finite."""
+        bad = ~torch.isfinite(torch.as_tensor(metrics["loss"], device=self._bad.device))
+        self._bad = torch.where((self._bad < 0) & bad, step, self._bad)
+
+    def check(self, name: str, place: Path) -> None:
+        """Raises DivergedError if there was one."""
+        if (step := int(self._bad)) >= 0:
+            raise DivergedError(f"{name} diverged: the loss of step {step} is not a number; {way_out(place)}")
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drops lines after `step`: an interrupted session may have logged more than it saved."""
+    if path.is_file():
+        lines = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in lines))
+
+
+def _mixed(config: RunConfig) -> torch.autocast:
+    kind = config.device.split(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=config.half and kind == "cuda")
+
+
+@contextmanager
+def _fitting(batch: Batch) -> Iterator[None]:
+    """Says what would fit when the device is full."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        clips, frames = batch.truth_BFCHW.shape[:2]
+        smaller = f"--clips {clips // 2}" if clips > 1 else f"--frames {max(1, frames // 2)}"
+        raise OutOfMemoryError(f"{clips} clips of {frames} frames do not fit on the device; {smaller} may") from error
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that SIGTERM and Ctrl-C append to; a second one ends at once."""
+    got: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        if got:
+            raise KeyboardInterrupt
+        got.append(number)
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread: signals are its owner's business
+        yield got
+        return
+    try:
+        yield got
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _bar(name: str, total: int, first: int) -> Iterator[Callable[[int, float | None], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown = (TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(name), BarColumn(), MofNCompleteColumn(), *shown, console=console, disable=not console.is_terminal
+    ) as bar:
+        task: Any = bar.add_task("", total=total, completed=first, loss="", rate="")
+
+        def show(step: int, loss: float | None) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.2f} steps/s" if speed else ""
+            bar.update(task, completed=step, loss="" if loss is None else f"loss {loss:.4f}", rate=rate)
+
+        yield show
