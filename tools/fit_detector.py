@@ -74,7 +74,7 @@ def track(scene: Scene) -> tuple[Floats, Floats] | None:
 
 
 def fit_lag(films: list[tuple[Floats, Floats]]) -> Floats:
-    """(478,): the share of the previous frame that explains the detected motion best; one value each for mouth, eyes, rest."""
+    """(478,): the share of the previous frame that explains what was detected; one for mouth, eyes and rest each."""
     lag = np.zeros(LANDMARKS)
     mouth, eyes = np.r_[LIPS_INNER, LIPS_OUTER], np.r_[EYE_RIGHT, EYE_LEFT, 468:478]
     rest = np.setdiff1d(np.arange(LANDMARKS), np.r_[mouth, eyes])

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from training.cli import synthesize
+from training.cli import codec, synthesize
 
 app = typer.Typer(
     name="training",
@@ -17,8 +17,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (synthesize,):
+for module in (synthesize, codec):
     module.register(app)
+
+
+@app.callback()
+def _training() -> None:
+    """Nothing is shared by the commands."""
 
 
 def main() -> None:

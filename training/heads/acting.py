@@ -90,7 +90,9 @@ def perform(rng: np.random.Generator, frames: int, fps: float, lively: float = 1
     for name in ("brow_inner_up", "brow_outer_up", "brow_down"):
         lift = np.clip(_wander(rng, samples, 0.8) - 0.8, 0, 1.5)[:, None]
         weights += lift * _vector({name: 0.7})
-    openness = weights[:, INDEX["jaw_open"]] * 3 + weights[:, INDEX["upper_lip_up"]] + weights[:, INDEX["lower_lip_down"]]
+    openness = (
+        weights[:, INDEX["jaw_open"]] * 3 + weights[:, INDEX["upper_lip_up"]] + weights[:, INDEX["lower_lip_down"]]
+    )
     weights[:, INDEX["lips_close"]] += rng.uniform(0.7, 1.1) * np.clip(1 - 1.5 * openness, 0, 1)
     gaze = _glances(rng, samples)
     lids = _blinks(rng, samples) + np.clip(-gaze[:, 1], 0, 0.6) * 0.9 + np.clip(rng.normal(0.0, 0.08), -0.1, 0.25)

@@ -1,6 +1,6 @@
 """The average face, and how skin follows what pulls it.
 
-Centimetres; x to the subject's left (right in the picture), y up, z towards the camera; the origin lies between the eyes.
+Centimetres; x to the subject's left (right in the picture), y up, z to the camera; the origin lies between the eyes.
 """
 
 from __future__ import annotations

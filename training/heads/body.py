@@ -84,7 +84,9 @@ def neck(identity: Identity, rng: np.random.Generator) -> Part:
         [radius_x * np.sin(around), -9.2 - 14.5 * down, -6.6 - 1.2 * down + radius_z * np.cos(around)], -1
     ).reshape(-1, 3)
     head = np.clip(1.0 - 1.15 * down.reshape(-1), 0, 1)
-    return Part(points, grid(rows, columns, closed=True), grid_uv(rows, columns), plain_skin(identity, rng), head, 0 * head)
+    return Part(
+        points, grid(rows, columns, closed=True), grid_uv(rows, columns), plain_skin(identity, rng), head, 0 * head
+    )
 
 
 def torso(rng: np.random.Generator) -> Part:
@@ -124,5 +126,9 @@ def _cloth(rng: np.random.Generator) -> NDArray[np.uint8]:
     else:
         mask = np.zeros((height, width))
     mask = cv2.GaussianBlur(mask, (0, 0), 0.7)[..., None]
-    folds = 1 + 0.10 * noise(rng, height, width, zoom=0.7)[..., None] + 0.04 * rng.random() * noise(rng, height, width, detail=True)[..., None]
+    folds = (
+        1
+        + 0.10 * noise(rng, height, width, zoom=0.7)[..., None]
+        + 0.04 * rng.random() * noise(rng, height, width, detail=True)[..., None]
+    )
     return opaque(np.clip((base * (1 - mask) + second * mask) * folds, 0, 1))

@@ -99,5 +99,3 @@ def features(points: Floats, axes: Floats) -> Floats:
     lids = [np.linalg.norm(points[eye[4]] - points[eye[12]]) / unit for eye in (EYE_RIGHT, EYE_LEFT)]
     lips, wide = np.linalg.norm(points[13] - points[14]) / unit, np.linalg.norm(points[61] - points[291]) / unit
     return np.array([1.0, yaw, pitch, yaw * yaw, *(10 * np.array(lids)), 3 * lips, 2 * wide])
-
-

@@ -122,9 +122,11 @@ def _lips() -> dict[str, Floats]:
     funnel = {i: (-0.25 * x[i], 0.35, 0.5) for i in inner_up + outer_up}
     funnel |= {i: (-0.25 * x[i], -0.5, 0.5) for i in inner_low + outer_low}
     funnel |= {i: (-0.22 * x[i], 0, 0.3) for i in corners}
-    press = {i: (0, -0.12, -0.25) for i in inner_up} | {i: (0, 0.12, -0.25) for i in inner_low}
-    press |= {i: (0, -0.2, -0.1) for i in outer_up} | {i: (0, 0.2, -0.1) for i in outer_low}
-    up = {i: (0, 0.5 - 0.1 * abs(x[i]), 0.1) for i in inner_up} | {i: (0, 0.4 - 0.08 * abs(x[i]), 0.1) for i in outer_up}
+    press = dict.fromkeys(inner_up, (0, -0.12, -0.25)) | dict.fromkeys(inner_low, (0, 0.12, -0.25))
+    press |= dict.fromkeys(outer_up, (0, -0.2, -0.1)) | dict.fromkeys(outer_low, (0, 0.2, -0.1))
+    up = {i: (0, 0.5 - 0.1 * abs(x[i]), 0.1) for i in inner_up} | {
+        i: (0, 0.4 - 0.08 * abs(x[i]), 0.1) for i in outer_up
+    }
     up |= dict.fromkeys((*inner_low, *outer_low, *corners), (0, 0, 0))
     down = {i: (0, -0.6 + 0.1 * abs(x[i]), 0.05) for i in inner_low}
     down |= {i: (0, -0.5 + 0.1 * abs(x[i]), 0.05) for i in outer_low}

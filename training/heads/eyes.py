@@ -59,7 +59,9 @@ def eyeballs(identity: Identity) -> tuple[Eyeball, Eyeball]:
         unit = np.stack([np.sin(polar) * np.sin(around), np.sin(polar) * np.cos(around), np.cos(polar)], -1)
         out = np.sqrt(1 - IRIS_SHARE**2)
         # MediaPipe's order around the iris: towards +x, up, towards −x, down.
-        rim = np.array([(0, 0, 1), (IRIS_SHARE, 0, out), (0, IRIS_SHARE, out), (-IRIS_SHARE, 0, out), (0, -IRIS_SHARE, out)])
+        rim = np.array(
+            [(0, 0, 1), (IRIS_SHARE, 0, out), (0, IRIS_SHARE, out), (-IRIS_SHARE, 0, out), (0, -IRIS_SHARE, out)]
+        )
         assert iris + 5 <= len(face)
         made.append(Eyeball(centre, radius, unit.reshape(-1, 3) * radius + centre, rim * radius + centre))
     return made[0], made[1]

@@ -34,7 +34,9 @@ def glasses(identity: Identity, rng: np.random.Generator) -> list[Part]:
         ear = np.array([side * 7.9, face[234 if side < 0 else 454, 1] + 3.2, -8.5])
         lines.append(np.linspace(hinge, ear, 6))
     bridge = face[[133, 362]].mean(0)[1] + 0.15
-    lines.append(np.stack([np.linspace(-1.1, 1.1, 9), bridge + 0.25 * np.cos(np.linspace(-1.5, 1.5, 9)), np.full(9, z)], 1))
+    lines.append(
+        np.stack([np.linspace(-1.1, 1.1, 9), bridge + 0.25 * np.cos(np.linspace(-1.5, 1.5, 9)), np.full(9, z)], 1)
+    )
     return [_tube(line, thick, material) for line in lines]
 
 

@@ -93,4 +93,6 @@ def _curtain(identity: Identity, thickness: float, rng: np.random.Generator) -> 
     tips = 1.02 - 0.25 * np.abs(streaks(rng, 1, width, 1.0)[0])
     alpha = (np.linspace(0, 1, height)[:, None] < tips[None]).astype(np.float32)
     ride = np.clip(1.15 - down.reshape(-1) * min(1.0, length / 16), 0, 1)
-    return Part(points, grid(rows, columns), grid_uv(rows, columns), _material(identity, alpha, rng), ride, 0 * ride)
+    return Part(
+        points, grid(rows, columns), grid_uv(rows, columns), _material(identity, alpha, rng), ride, np.zeros_like(ride)
+    )

@@ -18,7 +18,10 @@ SKIN_TONES: Final = np.array(
     [(244, 214, 196), (233, 190, 165), (214, 163, 130), (178, 124, 92), (128, 84, 60), (84, 54, 40)]
 )
 HAIR_TONES: Final = np.array(
-    [(28, 22, 20), (54, 36, 26), (96, 62, 40), (146, 100, 60), (196, 156, 100), (150, 66, 34), (150, 146, 142), (225, 220, 210)]
+    [
+        (28, 22, 20), (54, 36, 26), (96, 62, 40), (146, 100, 60),
+        (196, 156, 100), (150, 66, 34), (150, 146, 142), (225, 220, 210),
+    ]
 )  # fmt: skip
 UNUSUAL: Final = 0.06
 """Share of people with a skin colour no human has: paintings and drawn characters have them too."""
@@ -66,7 +69,9 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     beard = rng.uniform(0.15, 1) if make_up == 0 and rng.random() < 0.5 else 0.0
     redder = skin * (0.98, 0.72, 0.74) * rng.uniform(0.85, 1.05)
     lipstick = np.array((rng.uniform(0.5, 0.85), rng.uniform(0.05, 0.35), rng.uniform(0.1, 0.4)))
-    iris = np.array([(0.30, 0.18, 0.10), (0.17, 0.10, 0.06), (0.36, 0.46, 0.58), (0.32, 0.38, 0.22), (0.42, 0.42, 0.40)])
+    iris = np.array(
+        [(0.30, 0.18, 0.10), (0.17, 0.10, 0.06), (0.36, 0.46, 0.58), (0.32, 0.38, 0.22), (0.42, 0.42, 0.40)]
+    )
     return Identity(
         face=_shape(rng),
         skin=np.clip(skin, 0.04, 0.97),

@@ -1,7 +1,7 @@
 """What an open mouth shows: teeth, gums, tongue and cavity.
 
-Teeth stand in a fixed relation to the skull and hardly vary: nobody can know from a portrait with closed lips where they
-are, and what cannot be known is averaged by a network into grey.
+Teeth stand in a fixed relation to the skull and hardly vary: nobody can know from a portrait with closed lips where
+they are, and what cannot be known is averaged by a network into grey.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def teeth(identity: Identity, rng: np.random.Generator) -> list[Part]:
         tall = 1.7 if upper else -1.6
         points = _arch(half * (1.0 if upper else 0.92), edge, tall, front - (0.0 if upper else 0.22), mouth[0])
         triangles = grid(2, ARCH_COLUMNS)
-        material = Material(texture[0 if upper else 1], gloss=0.12, sharpness=5, ambient=0.95, wrap=(0.5, 0.5, 0.5), shadows=False)
+        material = Material(
+            texture[0 if upper else 1], gloss=0.12, sharpness=5, ambient=0.95, wrap=(0.5, 0.5, 0.5), shadows=False
+        )
         made.append(Part.on_head(points, triangles, _arch_uv(), material, jaw=0.0 if upper else 1.0))
     return made
 
@@ -55,7 +57,14 @@ def tongue_and_cavity(identity: Identity, rng: np.random.Generator) -> list[Part
         _ellipsoid((0, line - 1.15, front - 2.9), (0.62 * half, 0.42, 2.1), 9, 16),
         grid(9, 16, closed=True),
         grid_uv(9, 16),
-        Material(opaque(np.clip(flesh * shade, 0, 1)), gloss=0.1, sharpness=4, ambient=0.75, wrap=(0.4, 0.3, 0.3), shadows=False),
+        Material(
+            opaque(np.clip(flesh * shade, 0, 1)),
+            gloss=0.1,
+            sharpness=4,
+            ambient=0.75,
+            wrap=(0.4, 0.3, 0.3),
+            shadows=False,
+        ),
         jaw=0.9,
     )
     dark = np.linspace(0.11, 0.03, 8)[:, None, None] * np.array((1.0, 0.35, 0.35)) * np.ones((8, 8, 1))

@@ -37,7 +37,8 @@ def noise(rng: np.random.Generator, height: int, width: int, detail: bool = Fals
 
     Args:
         rng: chooses the cut.
-        height, width: of the result.
+        height: of the result.
+        width: of the result.
         detail: grainy instead of cloudy.
         zoom: > 1 = larger features.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,9 @@ def grid(rows: int, columns: int, closed: bool = False) -> Triangles:
     """Triangles of a grid of rows × columns vertices; `closed` joins the last column to the first."""
     r, c = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
     a, b = (r * columns + c).ravel(), (r * columns + (c + 1) % columns).ravel()
-    return np.concatenate([np.stack([a, a + columns, b], 1), np.stack([b, a + columns, b + columns], 1)]).astype(np.int32)
+    return np.concatenate([np.stack([a, a + columns, b], 1), np.stack([b, a + columns, b + columns], 1)]).astype(
+        np.int32
+    )
 
 
 def grid_uv(rows: int, columns: int) -> Floats:
@@ -59,7 +61,7 @@ def grid_uv(rows: int, columns: int) -> Floats:
     return np.stack([u, v], -1).reshape(-1, 2)
 
 
-def opaque(rgb: NDArray[np.floating]) -> NDArray[np.uint8]:
+def opaque(rgb: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """(h, w, 4) uint8 from (h, w, 3) in [0, 1]."""
     solid = np.empty((*rgb.shape[:2], 4), np.uint8)
     solid[..., :3] = np.clip(255 * rgb, 0, 255)

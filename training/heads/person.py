@@ -95,7 +95,7 @@ class Person:
                 opened = turned(points, degrees, JAW_HINGE) + sideways
                 points = points + part.jaw[:, None] * (opened - points)
             if k == self._tongue:
-                points = points + (0, act.tongue_cm[frame], 0)
+                points = points + np.array((0, act.tongue_cm[frame], 0))
             parts.append(points)
         points = np.concatenate([face, rings.reshape(-1, 3), *caps, *parts])
         landmarks = np.concatenate([face, *rims])

@@ -228,7 +228,9 @@ def _hairs(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> Non
             beard = beard * _spot(152, 40).full()
         if rng.random() < 0.75:
             beard = np.maximum(beard, moustache)
-        hairs = np.clip(0.5 + 0.6 * strand + (identity.beard - 0.4), 0, 1) * (1 - _area(_tuple(LIPS_OUTER), 1.5, 1).full())
+        hairs = np.clip(0.5 + 0.6 * strand + (identity.beard - 0.4), 0, 1) * (
+            1 - _area(_tuple(LIPS_OUTER), 1.5, 1).full()
+        )
         canvas.tint(Mask.of(beard * hairs), brow_colour, 0.25 + 0.7 * identity.beard)
     stubble = noise(rng, HEIGHT, WIDTH, detail=True, zoom=0.5)
     if identity.hair_style == "buzz":

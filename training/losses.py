@@ -1,0 +1,64 @@
+"""Losses on latents and logits. Those on pictures are in `pixel_losses`.
+
+B clips, F frames, C channels, H rows, W columns. Latents have a deviation of about 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.schedule import noise_like
+
+
+def mix(latent_BFCHW: Tensor, noise_BFCHW: Tensor, t_B: Tensor) -> Tensor:
+    """x_t = (1 − t)·x0 + t·ε, the same t for all frames of a clip.
+
+    Source: AAPT, arXiv 2506.09350, §3.2.
+    """
+    t = t_B.view(-1, 1, 1, 1, 1)
+    return (1 - t) * latent_BFCHW + t * noise_BFCHW
+
+
+def flow_matching(v_BFCHW: Tensor, latent_BFCHW: Tensor, noise_BFCHW: Tensor) -> Tensor:
+    """Mean ‖v − (ε − x0)‖².
+
+    Source: AAPT, arXiv 2506.09350, §3.2.
+    """
+    return (v_BFCHW.float() - (noise_BFCHW - latent_BFCHW)).square().mean()
+
+
+def consistency(student_BFCHW: Tensor, target_BFCHW: Tensor, gap_B: Tensor) -> Tensor:
+    """Mean over frames of (√(‖a − b‖² + c²) − c) / Δt, with c = 0.00054·√d; scaled to 1 per latent value at Δt = 1.
+
+    Source: Improved Consistency Training, arXiv 2310.14189, eq. 8 and §3.3 (pseudo-Huber, weight 1 / Δt).
+    """
+    squared_BF = (student_BFCHW.float() - target_BFCHW.float()).flatten(2).square().sum(-1)
+    size = student_BFCHW[0, 0].numel()
+    c = 0.00054 * size**0.5
+    distance_BF = ((squared_BF + c * c).sqrt() - c) / size**0.5
+    return (distance_BF / gap_B[:, None]).mean()
+
+
+def latent_huber(latent_BFCHW: Tensor, truth_BFCHW: Tensor) -> Tensor:
+    """Huber distance of paired latents: squared below half a deviation, absolute above."""
+    return F.huber_loss(latent_BFCHW.float(), truth_BFCHW, delta=0.5)
+
+
+def relativistic(own: Tensor, other: Tensor) -> Tensor:
+    """Mean softplus(other − own): `own` should look more real than its pair.
+
+    Source: R3GAN, arXiv 2501.05441, eq. 2, with f(t) = −log(1 + e^(−t)).
+    """
+    return F.softplus(other.float() - own.float()).mean()
+
+
+def penalty(judge: Callable[[Tensor], Tensor], x: Tensor, logits: Tensor, sigma: float, rng: torch.Generator) -> Tensor:
+    """Mean ‖D(x) − D(x + σε)‖²: R1 for real x, R2 for fake x, without second derivatives.
+
+    Source: APT, arXiv 2501.08316, eq. 3; AAPT, arXiv 2506.09350, §3.3.
+    """
+    return (logits - judge(x + sigma * noise_like(x, rng))).float().square().mean()

@@ -1,0 +1,71 @@
+"""Stage 1: a diffusion model that makes a frame after the true frames before it.
+
+B clips, F frames, C channels, H rows, W columns. Source: AAPT, arXiv 2506.09350, §3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avatar_sdk.model.avatar import AvatarModel
+from training.data.batches import Batch
+from training.losses import flow_matching, mix
+from training.schedule import SHIFT, noise_like, shift, uniform_times
+from training.teacher import before, teacher_forced, true_latents
+from training.trainee import Trainee
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """How the generator is taught to denoise.
+
+    Attributes:
+        frames: per clip.
+        lr: of AdamW.
+        weight_decay: of AdamW.
+        shift: how far times lean towards noise.
+        ema: decay of the averaged weights.
+    """
+
+    frames: int = 16
+    lr: float = 5e-4
+    weight_decay: float = 0.01
+    shift: float = SHIFT
+    ema: float = 0.998
+
+
+class AdaptStage:
+    """Flow matching with teacher forcing; trains conditioner and generator, the codec stands still."""
+
+    name = "adapt"
+
+    def __init__(self, model: AvatarModel, config: AdaptConfig) -> None:
+        self.model, self.config = model, config
+        self.frames = config.frames
+        self._trainee = Trainee(
+            model,
+            ("conditioner", "generator"),
+            lambda weights: torch.optim.AdamW(weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay),
+            config.ema,
+        )
+        self.networks: Mapping[str, nn.Module] = self._trainee.networks
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}
+
+    def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """One update."""
+        latent = true_latents(self.model, batch)
+        noise = noise_like(latent, rng)
+        t_B = shift(uniform_times(len(latent), rng), self.config.shift)
+        self._trainee.begin()
+        v = teacher_forced(self.model, batch, mix(latent, noise, t_B), before(latent), t_B)
+        loss = flow_matching(v, latent, noise)
+        loss.backward()
+        return {"loss": loss.detach(), "gradient": self._trainee.update()}
+
+    def product(self) -> AvatarModel:
+        """The model with averaged weights."""
+        return self._trainee.product()

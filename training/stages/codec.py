@@ -1,0 +1,144 @@
+"""The codec: an encoder that sees what the warp gets wrong, a decoder that puts it right.
+
+B clips, F frames, C channels, H rows, W columns. First reconstruction, then, from `adversarial_from` on, a patch
+discriminator beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avatar_sdk.model.avatar import AvatarModel
+from avatar_sdk.model.checkpoint import CODEC_STAGE
+from avatar_sdk.model.codec import Decoder, Encoder
+from training.data.batches import Batch
+from training.ema import Average
+from training.patch_discriminator import PatchDiscriminator, relativistic, smoothness
+from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
+from training.windows import Window, face_windows
+
+
+@dataclass(frozen=True)
+class CodecStageConfig:
+    """How the codec is trained.
+
+    Attributes:
+        lr: of AdamW.
+        window_px: side of the window around mouth or eyes that is trained on; a multiple of a latent's pixels.
+        gradient_weight: of the multi-scale gradient loss.
+        stay_weight: of changing what the warp has right.
+        empty: share of rows whose latent is zeroed; their picture should be the warp.
+        latent_noise: added to the normalised latent, so that the decoder forgives a generator.
+        adversarial_from: step from which the discriminator plays; None = never.
+        adversarial_weight: of its loss for the codec.
+        penalty: of the discriminator's R1 and R2.
+        ema: decay of the averaged weights.
+    """
+
+    lr: float = 1e-3
+    window_px: int = 128
+    gradient_weight: float = 0.7
+    stay_weight: float = 0.5
+    empty: float = 0.12
+    latent_noise: float = 0.2
+    adversarial_from: int | None = None
+    adversarial_weight: float = 0.02
+    penalty: float = 100.0
+    ema: float = 0.998
+
+
+class CodecStage:
+    """Trains `encoder` and `decoder` of a model."""
+
+    name = CODEC_STAGE
+    frames = 2
+
+    def __init__(self, model: AvatarModel, config: CodecStageConfig) -> None:
+        self.model, self.config = model, config
+        self._codec = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
+        self._average = Average(self._codec, config.ema)
+        self._judge = PatchDiscriminator(guide_channels=3)
+        self.networks: Mapping[str, nn.Module] = {
+            "model": model,
+            "average": self._average.module,
+            "discriminator": self._judge,
+        }
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {
+            "codec": torch.optim.AdamW(self._codec.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=0.01),
+            "discriminator": torch.optim.Adam(self._judge.parameters(), config.lr / 4, betas=(0.0, 0.9)),
+        }
+
+    def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """One update of the codec and, in the second phase, one of the discriminator. Mutates both."""
+        window = face_windows(batch, self.config.window_px, rng)
+        guide, truth = window.guide, window.truth
+        picture, latent, kept = self._reconstruct(window, rng)
+        weight = region_weights(guide)
+        target = torch.where(kept, truth, guide[:, :, :3])
+        colour = weighted_l1(picture, target, weight)
+        edges = gradient_loss(picture, target, weight)
+        stay = stay_on_warp(picture, guide, target)
+        loss = colour + self.config.gradient_weight * edges + self.config.stay_weight * stay
+        metrics = {"l1": colour, "edges": edges, "stay": stay, "latent": latent.square().mean().sqrt()}
+        metrics["warp_l1"] = weighted_l1(guide[:, :, :3], target, weight)
+        if self.config.adversarial_from is not None and step >= self.config.adversarial_from:
+            metrics["judge"] = self._judge_step(picture.detach(), target, guide)
+            fake, real = (self._logits(p, guide) for p in (picture, target))
+            metrics["game"] = relativistic(fake, real.detach())
+            loss = loss + self.config.adversarial_weight * metrics["game"]
+        optimiser = self.optimisers["codec"]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._codec.parameters(), 1.0)
+        optimiser.step()
+        _track(self.model.encoder, self.model.decoder, latent.detach())
+        self._average.update(self._codec)
+        return {"loss": loss.detach(), **{name: value.detach() for name, value in metrics.items()}}
+
+    def product(self) -> AvatarModel:
+        """The model with averaged codec weights."""
+        return self._average.applied(self.model)
+
+    def _reconstruct(self, window: Window, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Picture (B, F, 3, H, W), normalised latent, and which rows kept their latent."""
+        encoder, decoder = self.model.encoder, self.model.decoder
+        rows, frames = window.truth.shape[:2]
+        latent = encoder(window.truth.flatten(0, 1), window.guide[:, :, :3].flatten(0, 1))
+        noise = torch.randn(latent.shape, generator=rng, device=latent.device)
+        kept = torch.rand(rows, 1, 1, 1, 1, generator=rng, device=latent.device) >= self.config.empty
+        noisy = (latent + self.config.latent_noise * noise).unflatten(0, (rows, frames)) * kept
+        residual = decoder.clip(noisy, window.guide)
+        return composite(window.guide, window.gate, residual), latent, kept
+
+    def _logits(self, picture: Tensor, guide: Tensor) -> Tensor:
+        return torch.as_tensor(self._judge(picture.flatten(0, 1), guide[:, :, :3].flatten(0, 1)))
+
+    def _judge_step(self, picture: Tensor, truth: Tensor, guide: Tensor) -> Tensor:
+        """One update of the discriminator."""
+        warp = guide[:, :, :3].flatten(0, 1)
+        fake, real = (self._judge(p.flatten(0, 1), warp) for p in (picture, truth))
+        penalty = sum(
+            smoothness(self._judge, p.flatten(0, 1), warp, logits) for p, logits in ((picture, fake), (truth, real))
+        )
+        loss = relativistic(real, fake) + self.config.penalty * penalty
+        optimiser = self.optimisers["discriminator"]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+
+def _track(encoder: Encoder, decoder: Decoder, latent_BCHW: Tensor, rate: float = 0.02) -> None:
+    """Moves the stored mean and deviation of the raw latent towards this batch's. Mutates both networks' buffers.
+
+    The latent that comes in is normalised with what is stored, so at the goal its mean is 0 and its deviation 1.
+    """
+    mean, std = latent_BCHW.mean((0, 2, 3)), latent_BCHW.std((0, 2, 3)).clamp_min(1e-3)
+    encoder.mean.add_(rate * mean * encoder.std)
+    encoder.std.mul_(std**rate)
+    decoder.mean.copy_(encoder.mean)
+    decoder.std.copy_(encoder.std)

@@ -1,0 +1,85 @@
+"""Stage 2: the diffusion model learns to arrive in one step; blurred, but a good beginning for stage 3.
+
+B clips, F frames, C channels, H rows, W columns. Source: AAPT, arXiv 2506.09350, §3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avatar_sdk.model.avatar import AvatarModel
+from training.data.batches import Batch
+from training.losses import consistency, latent_huber, mix
+from training.schedule import DISTILL_STEPS, SHIFT, fixed_times, noise_like
+from training.teacher import before, teacher_forced, true_latents
+from training.trainee import Trainee
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """How one step is learned.
+
+    Attributes:
+        frames: per clip.
+        steps: fixed times between picture and noise; neighbours should arrive at the same picture.
+        lr: of AdamW.
+        weight_decay: of AdamW.
+        shift: how far times lean towards noise.
+        ema: decay of the averaged weights; targets come from the weights themselves.
+    """
+
+    frames: int = 16
+    steps: int = DISTILL_STEPS
+    lr: float = 2e-4
+    weight_decay: float = 0.01
+    shift: float = SHIFT
+    ema: float = 0.998
+
+
+class DistillStage:
+    """Improved consistency training with teacher forcing and no guidance; trains conditioner and generator."""
+
+    name = "distill"
+
+    def __init__(self, model: AvatarModel, config: DistillConfig) -> None:
+        self.model, self.config = model, config
+        self.frames = config.frames
+        self._trainee = Trainee(
+            model,
+            ("conditioner", "generator"),
+            lambda weights: torch.optim.AdamW(weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay),
+            config.ema,
+        )
+        self.networks: Mapping[str, nn.Module] = self._trainee.networks
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}
+
+    def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """One update. Logs the one-step error beside the loss."""
+        latent = true_latents(self.model, batch)
+        noise = noise_like(latent, rng)
+        times = fixed_times(self.config.steps, self.config.shift, latent.device)
+        place_B = torch.randint(1, self.config.steps + 1, (len(latent),), generator=rng, device=latent.device)
+        late_B, early_B = times[place_B], times[place_B - 1]
+        self._trainee.begin()
+        student = self._picture(batch, mix(latent, noise, late_B), latent, late_B)
+        with torch.no_grad():
+            target = self._picture(batch, mix(latent, noise, early_B), latent, early_B)
+        loss = consistency(student, target, (late_B - early_B) * self.config.steps)
+        loss.backward()
+        return {
+            "loss": loss.detach(),
+            "latent": latent_huber(student, latent).detach(),
+            "gradient": self._trainee.update(),
+        }
+
+    def product(self) -> AvatarModel:
+        """The model with averaged weights."""
+        return self._trainee.product()
+
+    def _picture(self, batch: Batch, noisy: Tensor, latent: Tensor, t_B: Tensor) -> Tensor:
+        """x0 = x_t − t·v, which is x_t itself at t = 0."""
+        return noisy - t_B.view(-1, 1, 1, 1, 1) * teacher_forced(self.model, batch, noisy, before(latent), t_B)

@@ -1,0 +1,66 @@
+"""Cuts training pictures down to where it matters: mouth and eyes.
+
+B clips, F frames, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from avatar_sdk.warp.frame import POSE_MAPS
+from training.data.batches import Batch
+
+PLACES: Final = (("inner_mouth", "lips"), ("eyes",), None)
+"""What a window is put around; None = anywhere."""
+CHANCES: Final = (0.5, 0.3, 0.2)
+ALIGN_PX: Final = 32
+"""Windows lie on the grid of the latent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The same cut through everything.
+
+    Attributes:
+        truth: (B, F, 3, h, w) in [-1, 1].
+        guide: (B, F, 11, h, w) in [-1, 1].
+        gate: (B, F, 1, h, w) in [0, 1].
+    """
+
+    truth: Tensor
+    guide: Tensor
+    gate: Tensor
+
+
+def face_windows(batch: Batch, side_px: int, rng: torch.Generator) -> Window:
+    """One window per clip, the same in all its frames, usually around the mouth or an eye."""
+    whole = batch.guide_BFCHW.shape[-1]
+    cuts = []
+    for row in range(len(batch.guide_BFCHW)):
+        y, x = _corner(batch.guide_BFCHW[row], side_px, rng) if side_px < whole else (0, 0)
+        at = (slice(row, row + 1), slice(None), Ellipsis, slice(y, y + side_px), slice(x, x + side_px))
+        cuts.append(Batch(batch.truth_BFCHW[at], batch.guide_BFCHW[at], batch.gate_BFHW[at], batch.reference_BCHW[:0]))
+    truth, guide, gate = (torch.cat([getattr(cut, name)() for cut in cuts]) for name in ("truth", "guide", "gate"))
+    return Window(truth, guide, gate)
+
+
+def _corner(guide_FCHW: Tensor, side_px: int, rng: torch.Generator) -> tuple[int, int]:
+    """Top and left of a window, on the grid."""
+    whole = guide_FCHW.shape[-1]
+    kind = int(torch.multinomial(torch.tensor(CHANCES), 1, generator=rng))
+    names = PLACES[kind]
+    centre = torch.rand(2, generator=rng) * whole
+    if names is not None:
+        mask = guide_FCHW[:, [3 + POSE_MAPS.index(name) for name in names]].amax((0, 1)) > 127
+        if mask.any():
+            places = mask.nonzero().float()
+            chosen = places[int(torch.randint(len(places), (1,), generator=rng))]
+            centre = (chosen if names == ("eyes",) else places.mean(0)).cpu()
+    jitter = (torch.rand(2, generator=rng) - 0.5) * ALIGN_PX
+    corner = ((centre + jitter - side_px / 2) / ALIGN_PX).round() * ALIGN_PX
+    y, x = corner.clamp(0, whole - side_px).long().tolist()
+    return y, x
