@@ -66,7 +66,8 @@ def _synthesize(
         shards = Shards(folder)
         typer.echo(f"{folder}: {len(shards)} clips")
         if sheet is not None:
-            clip_sheet([shards[round(i * (len(shards) - 1) / 7)] for i in range(min(8, len(shards)))], sheet)
+            rows = min(8, len(shards))
+            clip_sheet([shards[i * len(shards) // rows] for i in range(rows)], sheet)
             typer.echo(f"{sheet}: a few of them")
     if statistics:
         from training.heads.statistics import measure

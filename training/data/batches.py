@@ -5,6 +5,7 @@ B clips, F frames, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -67,6 +68,7 @@ class BatchConfig:
         strides: every so many frames of a clip are taken, one of these at random: slower and faster motion.
         colour: strength of the shared random change of brightness, contrast, tint and saturation; 0 = none.
         flip: whether half of the clips are mirrored.
+        reuse: a clip that was read stays for so many steps, each time with other frames and colours; reading is slow.
         seed: the same seed gives the same batches.
     """
 
@@ -75,6 +77,7 @@ class BatchConfig:
     strides: tuple[int, ...] = (1,)
     colour: float = 0.25
     flip: bool = True
+    reuse: int = 8
     seed: int = 0
 
 
@@ -94,6 +97,7 @@ class Batches:
         self._config = config
         per_rank = config.clips // ranks
         self._own = range(rank * per_rank, (rank + 1) * per_rank)
+        self._read: OrderedDict[int, Clip] = OrderedDict()
 
     def batch(self, step: int) -> Batch:
         """The batch of a step.
@@ -101,7 +105,7 @@ class Batches:
         Raises:
             DataError: a shard is missing or damaged.
         """
-        return stack([self._draw(np.random.default_rng((self._config.seed, step, row))) for row in self._own])
+        return stack([self._draw(step, row) for row in self._own])
 
     def stream(self, first: int) -> Iterator[Batch]:
         """The batches of steps `first`, `first + 1`, …; the next one is read while one is used."""
@@ -116,15 +120,28 @@ class Batches:
             finally:
                 coming.cancel()
 
-    def _draw(self, rng: np.random.Generator) -> Batch:
+    def _draw(self, step: int, row: int) -> Batch:
         config = self._config
-        folder, index = self._index[rng.integers(len(self._index))]
-        clip = folder[index]
+        # Rows change their clip in turn, so that every step reads about as much.
+        turn = (step * config.clips + row * config.reuse) // (config.clips * config.reuse)
+        clip = self._clip(int(np.random.default_rng((config.seed, turn, row)).integers(len(self._index))))
+        rng = np.random.default_rng((config.seed, step, row))
         wanted = (config.frames - 1) * int(rng.choice(config.strides)) + 1
         stride = 1 if config.frames == 1 else (wanted - 1) // (config.frames - 1)
         start = int(rng.integers(max(1, len(clip) - wanted + 1)))
         places = there_and_back(len(clip), start + stride * np.arange(config.frames))
         return _augmented(clip, places, config, rng)
+
+    def _clip(self, place: int) -> Clip:
+        """Reads a clip, or takes it from those that were read last."""
+        clip = self._read.pop(place, None)
+        if clip is None:
+            folder, index = self._index[place]
+            clip = folder[index]
+        self._read[place] = clip
+        if len(self._read) > len(self._own):
+            self._read.popitem(last=False)
+        return clip
 
 
 def there_and_back(length: int, places: NDArray[np.int64]) -> NDArray[np.int64]:

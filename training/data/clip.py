@@ -56,9 +56,9 @@ class Clip:
         return {
             "truth.jpg": _jpeg(self.truth),
             "warp.jpg": _jpeg(self.warp),
-            "maps.z": zlib.compress(self.maps, 1),
-            "gate.z": zlib.compress(self.gate, 1),
-            "reference.z": zlib.compress(self.reference, 1),
+            "maps.z": zlib.compress(self.maps.tobytes(), 1),
+            "gate.z": zlib.compress(self.gate.tobytes(), 1),
+            "reference.z": zlib.compress(self.reference.tobytes(), 1),
             "json": json.dumps({"frames": len(self), **self.info}).encode(),
         }
 

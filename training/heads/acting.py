@@ -97,8 +97,8 @@ def perform(rng: np.random.Generator, frames: int, fps: float, lively: float = 1
     gaze = _glances(rng, samples)
     lids = _blinks(rng, samples) + np.clip(-gaze[:, 1], 0, 0.6) * 0.9 + np.clip(rng.normal(0.0, 0.08), -0.1, 0.25)
     for side in ("right", "left"):
-        at = INDEX[f"blink_{side}"]
-        weights[:, at] = np.clip(weights[:, at] + lids, -0.15, 1)
+        column = INDEX[f"blink_{side}"]
+        weights[:, column] = np.clip(weights[:, column] + lids, -0.15, 1)
     weights = np.clip(weights, -0.4, 1.15)
     range_rad = rng.uniform(0.2, 1.0) * lively * np.array((0.36, 0.2, 0.14))
     head = np.stack([_wander(rng, samples, rng.uniform(0.25, 1.1)) for _ in range(3)], 1) * range_rad
@@ -111,11 +111,11 @@ def perform(rng: np.random.Generator, frames: int, fps: float, lively: float = 1
     slide = np.stack([_wander(rng, samples, 0.5) for _ in range(3)], 1) * 0.35
     sway = np.stack([_wander(rng, samples, 0.3) for _ in range(3)], 1) * 0.04 * lively
     tongue = np.clip(0.6 * _wander(rng, samples, 5.0), 0, 1.0)
-    at = np.linspace(0, samples - 1, frames) if frames > 1 else np.zeros(1)
+    places = np.linspace(0, samples - 1, frames) if frames > 1 else np.zeros(1)
 
     def read(curve: Floats) -> Floats:
-        low = np.minimum(at.astype(int), samples - 2)
-        share = (at - low).reshape(-1, *(1,) * (curve.ndim - 1))
+        low = np.minimum(places.astype(int), samples - 2)
+        share = (places - low).reshape(-1, *(1,) * (curve.ndim - 1))
         return np.asarray(curve[low] * (1 - share) + curve[low + 1] * share)
 
     return Performance(*(read(c) for c in (weights, head, slide, body, sway, gaze, tongue)))

@@ -85,7 +85,12 @@ def neck(identity: Identity, rng: np.random.Generator) -> Part:
     ).reshape(-1, 3)
     head = np.clip(1.0 - 1.15 * down.reshape(-1), 0, 1)
     return Part(
-        points, grid(rows, columns, closed=True), grid_uv(rows, columns), plain_skin(identity, rng), head, 0 * head
+        points,
+        grid(rows, columns, closed=True),
+        grid_uv(rows, columns),
+        plain_skin(identity, rng),
+        head,
+        np.zeros_like(head),
     )
 
 

@@ -89,7 +89,7 @@ class Scene:
         canvas = self._backdrop.copy()
         covered, _ = draw(surface, np.ascontiguousarray(screen), self.lights, canvas)
         clean = _shrunk(canvas, config.side_px)
-        alpha = _shrunk(covered.astype(np.uint8) * 255, config.side_px)
+        alpha = _shrunk(np.where(covered, np.uint8(255), np.uint8(0)), config.side_px)
         return Take(camera.develop(clean, exposure), camera.landmarks(points), alpha, clean)
 
 

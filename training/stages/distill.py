@@ -58,7 +58,7 @@ class DistillStage:
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}
 
     def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
-        """One update. Logs the one-step error beside the loss."""
+        """One update. "latent" in the log is how far the arrival is from the truth."""
         latent = true_latents(self.model, batch)
         noise = noise_like(latent, rng)
         times = fixed_times(self.config.steps, self.config.shift, latent.device)
