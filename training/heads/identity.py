@@ -81,7 +81,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         teeth=np.clip(np.array((0.95, 0.925, 0.86)) + rng.normal(0, (0.012, 0.016, 0.03)), 0, 1),
         hair_style=str(rng.choice(HAIR_STYLES, p=(0.08, 0.1, 0.28, 0.2, 0.24, 0.1))),
         beard=float(beard),
-        glasses=bool(rng.random() < 0.2),
+        glasses=bool(rng.random() < 0.13),
         make_up=float(make_up),
         age=float(rng.random() ** 1.5),
     )

@@ -104,15 +104,18 @@ class CodecStage:
         return self._average.applied(self.model)
 
     def _reconstruct(self, window: Window, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Picture (B, F, 3, H, W), normalised latent, and which rows kept their latent."""
+        """Picture (B, F, 3, H, W), latent as the encoder gives it, and which rows kept theirs."""
         encoder, decoder = self.model.encoder, self.model.decoder
         rows, frames = window.truth.shape[:2]
         latent = encoder(window.truth.flatten(0, 1), window.guide[:, :, :3].flatten(0, 1))
+        own = latent
+        # Normalised by its own batch, the latent gains nothing by growing out of the noise.
+        latent = (latent - latent.mean((0, 2, 3), keepdim=True)) / latent.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
         noise = torch.randn(latent.shape, generator=rng, device=latent.device)
         kept = torch.rand(rows, 1, 1, 1, 1, generator=rng, device=latent.device) >= self.config.empty
         noisy = (latent + self.config.latent_noise * noise).unflatten(0, (rows, frames)) * kept
         residual = decoder.clip(noisy, window.guide)
-        return composite(window.guide, window.gate, residual), latent, kept
+        return composite(window.guide, window.gate, residual), own, kept
 
     def _logits(self, picture: Tensor, guide: Tensor) -> Tensor:
         return torch.as_tensor(self._judge(picture.flatten(0, 1), guide[:, :, :3].flatten(0, 1)))
@@ -132,7 +135,7 @@ class CodecStage:
         return loss.detach()
 
 
-def _track(encoder: Encoder, decoder: Decoder, latent_BCHW: Tensor, rate: float = 0.02) -> None:
+def _track(encoder: Encoder, decoder: Decoder, latent_BCHW: Tensor, rate: float = 0.05) -> None:
     """Moves the stored mean and deviation of the raw latent towards this batch's. Mutates both networks' buffers.
 
     The latent that comes in is normalised with what is stored, so at the goal its mean is 0 and its deviation 1.
