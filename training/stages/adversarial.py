@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from avatar_sdk.model.avatar import AvatarModel, one_step
-from training.data.batches import Batch, there_and_back
+from avatar_sdk.model.avatar import AvatarModel
+from training.data.batches import Batch
 from training.discriminator import Discriminator, Kind
 from training.losses import latent_huber, penalty, relativistic
 from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
-from training.rollout import RolloutConfig, RolloutState, roll, spans
-from training.schedule import noise_like, uniform_times
-from training.teacher import before, features, teacher_forced, true_latents
+from training.rollout import RolloutConfig, spans
+from training.schedule import uniform_times
 from training.trainee import Trainee
+from training.walk import Walk, frames_of, student_walk, teacher_walk
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,6 @@ class AdversarialConfig:
     ema: float = 0.998
 
 
-@dataclass(frozen=True, eq=False)
-class Walk:
-    """One segment: what the student made, what is true, and what it was told.
-
-    Attributes:
-        fake_BFCHW: latents, with their graph.
-        true_BFCHW: latents.
-        batch: its frames.
-        new: first frame that the student made in this segment; those before belong to the last one.
-    """
-
-    fake_BFCHW: Tensor
-    true_BFCHW: Tensor
-    batch: Batch
-    new: int
-
-
 class AdversarialStage:
     """R3GAN between the student's rollout and the truth; trains conditioner and generator, if asked the decoder."""
 
@@ -107,8 +90,9 @@ class AdversarialStage:
         self._trainee.begin()
         self._judge_optimiser.zero_grad(set_to_none=True)
         segments = list(spans(self.config.rollout))
+        walks = teacher_walk if self.config.teacher_forced else student_walk
         seen: list[Mapping[str, Tensor]] = []
-        for walk in self._walk(batch, rng):
+        for walk in walks(self.model, batch, self.config.rollout, rng):
             judged = self._judge_loss(walk, rng)
             (judged["judge"] / len(segments)).backward()
             played = self._play(walk, rng)
@@ -122,6 +106,54 @@ class AdversarialStage:
         """The model with averaged weights."""
         return self._trainee.product()
 
-    def _walk(self, batch: Batch, rng: torch.Generator):  # type: ignore[no-untyped-def]
-        """The segments of a rollout; each must have been differentiated before the next is asked for."""
-        raise NotImplementedError
+    def _judge_loss(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
+        """What the discriminator learns from a segment."""
+        t_B = uniform_times(len(walk.true_BFCHW), rng)
+        reference = walk.batch.reference()
+
+        def judge(x: Tensor) -> Tensor:
+            return torch.as_tensor(self.judge(x, walk.guide_BFCHW, reference, t_B))
+
+        config, true, made = self.config, walk.true_BFCHW, walk.fake_BFCHW.detach()
+        real, fake = judge(true), judge(made)
+        smooth = penalty(judge, true, real, config.sigma, rng) + penalty(judge, made, fake, config.sigma, rng)
+        game = relativistic(real, fake)
+        margin = (real - fake).mean()
+        return {"judge": game + config.penalty * smooth, "penalty": config.penalty * smooth, "margin": margin}
+
+    def _play(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
+        """What the student learns from a segment."""
+        config = self.config
+        t_B, reference = uniform_times(len(walk.true_BFCHW), rng), walk.batch.reference()
+        self.judge.requires_grad_(False)
+        fake = self.judge(walk.fake_BFCHW, walk.guide_BFCHW, reference, t_B)
+        real = self.judge(walk.true_BFCHW, walk.guide_BFCHW, reference, t_B)
+        self.judge.requires_grad_(True)
+        game = relativistic(fake, real)
+        latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
+        loss = config.game_weight * game + config.latent_weight * latent
+        metrics = {"game": game, "latent": latent}
+        if config.pixel_frames:
+            pictures = self._picture_losses(walk, rng)
+            metrics |= pictures
+            edges, stay = config.gradient_weight * pictures["edges"], config.stay_weight * pictures["stay"]
+            loss = loss + config.pixel_weight * (pictures["l1"] + edges + stay)
+        return {"loss": loss, **metrics}
+
+    def _picture_losses(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
+        """Decodes a few of the new frames, after one that only fills the decoder's memory where there is one."""
+        made = walk.fake_BFCHW.shape[1]
+        count = min(self.config.pixel_frames, made - walk.new)
+        first = walk.new + int(torch.randint(made - walk.new - count + 1, (1,), generator=rng, device=rng.device))
+        context = min(first, 1)
+        at, shown = slice(first - context, first + count), slice(first, first + count)
+        residual = self.model.decoder.clip(walk.fake_BFCHW[:, at], walk.guide_BFCHW[:, at])[:, context:].float()
+        guide, part = walk.guide_BFCHW[:, shown], frames_of(walk.batch, shown)
+        truth, weight = part.truth(), region_weights(guide)
+        picture = composite(guide, part.gate(), residual)
+        return {
+            "l1": weighted_l1(picture, truth, weight),
+            "edges": gradient_loss(picture, truth, weight),
+            "stay": stay_on_warp(picture, guide, truth),
+            "warp_l1": weighted_l1(guide[:, :, :3], truth, weight),
+        }
