@@ -8,36 +8,36 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch; install the extra `train`")
 
+from training_clips import CONFIG, drawn_batch  # noqa: E402
+
 from avatar_sdk.model.avatar import AvatarModel, one_step  # noqa: E402
 from avatar_sdk.model.cache import RingCache  # noqa: E402
-from avatar_sdk.model.presets import PRESETS  # noqa: E402
-from tests.training_clips import drawn_batch  # noqa: E402
 from training.rollout import RolloutConfig, RolloutState, roll, spans  # noqa: E402
 from training.teacher import before, whole_clip  # noqa: E402
 from training.walk import student_walk, teacher_walk  # noqa: E402
 
-CONFIG = PRESETS["test"].generator
+SIZE = CONFIG.generator
 ROWS = 2
 WALK = RolloutConfig()
 
 
 @pytest.fixture
 def model() -> AvatarModel:
-    return AvatarModel.fresh(PRESETS["test"], seed=1)
+    return AvatarModel.fresh(CONFIG, seed=1)
 
 
 def planes(frames: int, channels: int, seed: int) -> torch.Tensor:
     rng = torch.Generator().manual_seed(seed)
-    return torch.randn(ROWS, frames, channels, CONFIG.grid, CONFIG.grid, generator=rng)
+    return torch.randn(ROWS, frames, channels, SIZE.grid, SIZE.grid, generator=rng)
 
 
 def inputs(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Condition and noise."""
-    return planes(frames, CONFIG.condition_channels, 3), planes(frames, CONFIG.latent_channels, 4)
+    return planes(frames, SIZE.condition_channels, 3), planes(frames, SIZE.latent_channels, 4)
 
 
 def sinks_of(model: AvatarModel) -> list:
-    return model.generator.sink(planes(1, CONFIG.condition_channels, 5)[:, 0])
+    return model.generator.sink(planes(1, SIZE.condition_channels, 5)[:, 0])
 
 
 def rolled(model: AvatarModel, condition: torch.Tensor, noise: torch.Tensor, config: RolloutConfig = WALK):
@@ -47,7 +47,7 @@ def rolled(model: AvatarModel, condition: torch.Tensor, noise: torch.Tensor, con
 
 @torch.no_grad()
 def test_a_walk_equals_the_whole_clip_given_its_own_frames(model: AvatarModel) -> None:
-    frames = 3 * CONFIG.window
+    frames = 3 * SIZE.window
     condition, noise = inputs(frames)
     walked = rolled(model, condition, noise)
     v = whole_clip(model.generator, noise, before(walked), condition, torch.ones(ROWS), sinks_of(model))
@@ -56,11 +56,11 @@ def test_a_walk_equals_the_whole_clip_given_its_own_frames(model: AvatarModel) -
 
 @torch.no_grad()
 def test_a_walk_equals_what_is_served(model: AvatarModel) -> None:
-    frames = 3 * CONFIG.window
+    frames = 3 * SIZE.window
     condition, noise = inputs(frames)
     walked = rolled(model, condition, noise)[0]
     sinks = [type(s)(s.keys[:1], s.values[:1]) for s in sinks_of(model)]
-    rings = [RingCache(CONFIG.heads, CONFIG.tokens, CONFIG.window, CONFIG.head_dim) for _ in sinks]
+    rings = [RingCache(SIZE.heads, SIZE.tokens, SIZE.window, SIZE.head_dim) for _ in sinks]
     recycled = torch.zeros_like(noise[:1, 0])
     for f in range(frames):
         v = model.generator(noise[:1, f], recycled, condition[:1, f], torch.ones(1), torch.tensor([f]), sinks, rings)
@@ -184,7 +184,7 @@ def test_memory_does_not_grow_with_the_length_of_the_rollout(model: AvatarModel)
 def test_the_cache_holds_no_more_than_the_window(model: AvatarModel) -> None:
     state = RolloutState.start(model.generator, ROWS, "cpu")
     for _ in range(3):
-        roll(model.generator, *inputs(CONFIG.window), sinks_of(model), state, WALK)
+        roll(model.generator, *inputs(SIZE.window), sinks_of(model), state, WALK)
         assert {len(kept) for cache in state.caches for kept in (cache.keys, cache.values, cache.frames)} == {
-            CONFIG.window
+            SIZE.window
         }

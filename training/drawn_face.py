@@ -53,20 +53,25 @@ class Act:
     gaze: float = 0.0
 
 
-def drawn_clip(seed: int, frames: int) -> Clip:
+def drawn_clip(seed: int, frames: int, side_px: int = CROP_PX) -> Clip:
     """One person, moving; the same for the same seed."""
     rng = np.random.default_rng(seed)
     look, acts = _look(rng), _acts(rng, frames)
     portrait = _picture(look, Act())
-    warps = [_moved(portrait, act.sway_px) for act in acts]
-    guide = np.concatenate([portrait.transpose(2, 0, 1), _maps(Act())])
+
+    def small(picture: Pixels) -> Pixels:
+        return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def planes(act: Act) -> Pixels:
+        return np.stack([small(plane) for plane in _maps(act)])
+
     return Clip(
         name=f"drawn-{seed:06d}",
-        truth=np.stack([_picture(look, act) for act in acts]),
-        warp=np.stack(warps),
-        maps=np.stack([_maps(act) for act in acts]),
-        gate=np.stack([_gate(act) for act in acts]),
-        reference=guide,
+        truth=np.stack([small(_picture(look, act)) for act in acts]),
+        warp=np.stack([small(_moved(portrait, act.sway_px)) for act in acts]),
+        maps=np.stack([planes(act) for act in acts]),
+        gate=np.stack([small(_gate(act)) for act in acts]),
+        reference=np.concatenate([small(portrait).transpose(2, 0, 1), planes(Act())]),
         info={"source": "drawn", "seed": seed, "fps": FPS},
     )
 
