@@ -19,7 +19,7 @@ from avatar_sdk.model.presets import PRESETS  # noqa: E402
 from training.data.batches import Batch  # noqa: E402
 from training.errors import DataError, DivergedError, OutOfMemoryError  # noqa: E402
 from training.run import LOG, MODEL, RunConfig, train  # noqa: E402
-from training.state import STATE, export_portable, import_portable  # noqa: E402
+from training.state import INITIAL, STATE, export_portable, import_portable  # noqa: E402
 
 
 class Mean:
@@ -198,6 +198,7 @@ def test_a_portable_state_goes_on_elsewhere(tmp_path: Path) -> None:
     assert result.step == 6
     assert stage.optimisers["all"].param_groups[0]["lr"] == pytest.approx(1e-2 / 3)  # warms up anew
     assert result.metrics["loss"] < 1
+    assert checkpoint.read_header(tmp_path / "there/codec" / INITIAL).config == PRESETS["test"]
 
 
 def test_a_damaged_portable_state_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from avatar_client.errors import InvalidConfigError
 from torch import Tensor
 
 from avatar_sdk.model.avatar import one_step
@@ -39,7 +40,10 @@ class RolloutConfig:
     remember: bool = True
 
     def __post_init__(self) -> None:
-        assert 0 <= self.overlap < self.segment, "a segment must bring something new"
+        if not 0 <= self.overlap < self.segment:
+            raise InvalidConfigError(
+                f"segments of {self.segment} frames that overlap by {self.overlap} bring nothing new"
+            )
 
 
 @dataclass

@@ -23,7 +23,7 @@ from avatar_sdk.model import checkpoint
 from training.data.batches import Batch
 from training.errors import DataError, DivergedError, OutOfMemoryError
 from training.stages.stage import Stage
-from training.state import Progress, load_state, save_state, way_out
+from training.state import Origin, Progress, load_state, save_state, way_out
 
 MODEL: Final = "model.safetensors"
 LOG: Final = "log.jsonl"
@@ -101,11 +101,11 @@ def train(
     place.mkdir(parents=True, exist_ok=True)
     for module in stage.networks.values():
         module.to(config.device)
-    settings = {"seed": config.seed, **_flat(stage.product().config.to_dict())}
+    origin = Origin(config.seed, stage.product().config.to_dict(), stages)
     rng = torch.Generator(config.device).manual_seed(config.seed)
     torch.manual_seed(config.seed)
     rates = [(group, group["lr"]) for optimiser in stage.optimisers.values() for group in optimiser.param_groups]
-    before = load_state(stage, place, settings, config.device, rng)
+    before = load_state(stage, place, origin, config.device, rng)
     _cut_log(place / LOG, before.step)
     step, last, began = before.step, dict[str, float](), time.monotonic()
     deadline = math.inf if config.minutes is None else began + 60 * config.minutes
@@ -114,7 +114,7 @@ def train(
     def save() -> None:
         watch.check(stage.name, place)
         seconds = before.seconds + time.monotonic() - began
-        save_state(stage, place, settings, Progress(step, seconds, before.warm_from), rng)
+        save_state(stage, place, origin, Progress(step, seconds, before.warm_from), rng)
         _save_product(stage, folder, (*(s for s in stages if s != stage.name), stage.name))
 
     saved = began
@@ -157,17 +157,6 @@ def _stream(batches: BatchSource, first: int) -> Iterator[Iterator[Batch]]:
     finally:
         if isinstance(stream, Generator):
             stream.close()
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int]:
-    """Nested settings as `outer.inner`, so that one that differs can be named."""
-    flat: dict[str, str | int] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, int) else str(value)
-    return flat
 
 
 def _save_product(stage: Stage, folder: Path, stages: tuple[str, ...]) -> None:

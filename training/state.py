@@ -17,10 +17,15 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from avatar_sdk.model import checkpoint
+from avatar_sdk.model.avatar import AvatarModel
+from avatar_sdk.model.presets import ModelConfig
 from training.errors import DataError, DivergedError
 from training.stages.stage import Stage
 
 STATE: Final = "state.pt"
+INITIAL: Final = "init.safetensors"
+"""The model a stage began with; a resumed one needs its shape and what it had been through."""
 PORTABLE: Final = "portable.json"
 PART_BYTES: Final = 15 * 2**20
 
@@ -40,7 +45,26 @@ class Progress:
     warm_from: int = 0
 
 
-def save_state(stage: Stage, folder: Path, settings: Mapping[str, Any], at: Progress, rng: torch.Generator) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """What a run began with, and must begin with when it goes on.
+
+    Attributes:
+        seed: of everything random that is not a batch.
+        config: of the model, as plain values.
+        stages: what the initial model had been through.
+    """
+
+    seed: int
+    config: Mapping[str, Any]
+    stages: tuple[str, ...]
+
+    def settings(self) -> dict[str, str | int]:
+        """Seed and config, flat, so that one that differs can be named."""
+        return {"seed": self.seed, **_flat(self.config)}
+
+
+def save_state(stage: Stage, folder: Path, origin: Origin, at: Progress, rng: torch.Generator) -> None:
     """Writes the full state under its name once it is whole.
 
     Raises:
@@ -55,7 +79,7 @@ def save_state(stage: Stage, folder: Path, settings: Mapping[str, Any], at: Prog
                 f"{way_out(folder)}"
             )
     state = {
-        "settings": dict(settings),
+        "origin": {"seed": origin.seed, "config": dict(origin.config), "stages": origin.stages},
         "progress": vars(at),
         "networks": networks,
         "optimisers": {name: optimiser.state_dict() for name, optimiser in stage.optimisers.items()},
@@ -64,7 +88,7 @@ def save_state(stage: Stage, folder: Path, settings: Mapping[str, Any], at: Prog
     _write(state, folder)
 
 
-def load_state(stage: Stage, folder: Path, settings: Mapping[str, Any], device: str, rng: torch.Generator) -> Progress:
+def load_state(stage: Stage, folder: Path, origin: Origin, device: str, rng: torch.Generator) -> Progress:
     """Loads what was saved, if anything, into the stage. Learning rates and the like stay as they are asked for now.
 
     Raises:
@@ -75,17 +99,16 @@ def load_state(stage: Stage, folder: Path, settings: Mapping[str, Any], device: 
         return Progress()
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        for name, value in settings.items():
-            if state["settings"][name] != value:
-                raise DataError(
-                    f"{path} was made with {name} {state['settings'][name]}, not {value}; use that, or another --run"
-                )
+        before = Origin(**state["origin"]).settings()
+        for name, value in origin.settings().items():
+            if before[name] != value:
+                raise DataError(f"{path} was made with {name} {before[name]}, not {value}; use that, or another --run")
         for name, module in stage.networks.items():
             module.load_state_dict(state["networks"][name])
         for name, optimiser in stage.optimisers.items():
             if name in state["optimisers"]:
                 _load_moments(optimiser, state["optimisers"][name])
-    except (KeyError, RuntimeError, ValueError, EOFError) as error:
+    except (KeyError, TypeError, RuntimeError, ValueError, EOFError) as error:
         raise DataError(f"{path} does not fit this command: {error}; use another --run") from error
     if "stage" in state["rng"]:
         rng.set_state(state["rng"]["stage"].cpu())
@@ -120,7 +143,7 @@ def export_portable(stage_folder: Path, out: Path, part_bytes: int = PART_BYTES)
     }
     data = save(tensors)
     index = {
-        "settings": state["settings"],
+        "origin": state["origin"],
         "progress": state["progress"],
         "parts": -(-len(data) // part_bytes),
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -138,7 +161,7 @@ def export_portable(stage_folder: Path, out: Path, part_bytes: int = PART_BYTES)
 
 
 def import_portable(portable: Path, stage_folder: Path) -> None:
-    """Makes a state to go on from out of a portable one. The learning rate will warm up anew.
+    """Makes a state to go on from out of a portable one, and the model it is for. The learning rate warms up anew.
 
     Raises:
         DataError: a part is missing or damaged.
@@ -156,10 +179,24 @@ def import_portable(portable: Path, stage_folder: Path) -> None:
         networks.setdefault(network, {})[own] = tensor.float() if tensor.is_floating_point() else tensor
     progress = {**index["progress"], "warm_from": index["progress"]["step"]}
     stage_folder.mkdir(parents=True, exist_ok=True)
-    _write(
-        {"settings": index["settings"], "progress": progress, "networks": networks, "optimisers": {}, "rng": {}},
-        stage_folder,
-    )
+    origin = index["origin"]
+    model = AvatarModel(ModelConfig.from_dict(origin["config"]))
+    model.load_state_dict(networks["model"])
+    checkpoint.save(stage_folder / INITIAL, model, tuple(origin["stages"]))
+    _write({"origin": origin, "progress": progress, "networks": networks, "optimisers": {}, "rng": {}}, stage_folder)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int]:
+    """Nested settings as `outer.inner`."""
+    flat: dict[str, str | int] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = (
+                value if isinstance(value, int) else str(list(value) if isinstance(value, tuple) else value)
+            )
+    return flat
 
 
 def _part(number: int) -> str:

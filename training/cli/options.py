@@ -16,12 +16,19 @@ Init = Annotated[
     Path | None,
     typer.Option(help="Checkpoint to begin with. Default: the run's model, else fresh weights of --preset."),
 ]
+InitTrained = Annotated[Path | None, typer.Option("--init", help="Checkpoint to begin with. Default: the run's model.")]
 Preset = Annotated[str, typer.Option(help="Size of a fresh network.")]
 Steps = Annotated[int, typer.Option(min=1, help="In all, earlier sessions included.")]
 Minutes = Annotated[float | None, typer.Option(min=0, help="Stop this session after so long.")]
 Clips = Annotated[int, typer.Option(min=1, help="Per batch.")]
 Frames = Annotated[int, typer.Option(min=1, help="Per clip.")]
 LearningRate = Annotated[float, typer.Option("--lr", min=0, help="Learning rate.")]
+Portable = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of a small state without an optimiser's moments: read when the run has none, written at the end."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed and data give the same curve.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: PyTorch's.")]
