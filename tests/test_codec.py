@@ -43,7 +43,8 @@ def test_a_streamed_clip_equals_the_whole_clip(decoder: Decoder) -> None:
     for f in range(4):
         residual, state = decoder(latents[:, f], guides[:, f], state)
         streamed.append(residual)
-    assert (torch.stack(streamed, 1) - decoder.clip(latents, guides)).abs().max() <= 1e-5
+    whole = decoder.clip(latents, guides)
+    assert (torch.stack(streamed, 1) - whole).abs().max() <= 1e-5 * whole.abs().max().clamp_min(1)
 
 
 @torch.no_grad()

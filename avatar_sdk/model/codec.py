@@ -43,6 +43,15 @@ class Block(nn.Module):
         return x + self.conv(F.silu(x))
 
 
+def keep_scale(module: nn.Module) -> None:
+    """Initialises every convolution so that activations keep their size: there is no norm that would restore it."""
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+            assert conv.bias is not None
+            nn.init.zeros_(conv.bias)
+
+
 class Encoder(nn.Module):
     """E(frame | warp): both pictures to one latent. Used in training only."""
 
@@ -55,6 +64,7 @@ class Encoder(nn.Module):
         self.first = nn.Conv2d(6 * 4, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1)
+        keep_scale(self)
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
 
@@ -86,6 +96,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(MemoryBlock(c) if i < config.memories else Block(c) for i, c in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], 16, 3, padding=1)
+        keep_scale(self)
         # An untrained decoder adds nothing: the avatar is the warp.
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None

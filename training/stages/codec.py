@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from avatar_sdk.model.avatar import AvatarModel
 from avatar_sdk.model.checkpoint import CODEC_STAGE
-from avatar_sdk.model.codec import Decoder, Encoder
+from avatar_sdk.model.codec import Encoder
 from training.data.batches import Batch
 from training.ema import Average
 from training.patch_discriminator import PatchDiscriminator, relativistic, smoothness
 from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
 from training.windows import Window, face_windows
+
+LAST_LAYER: Final = 0.05
+"""Learning rate of the decoder's last layer against the others'."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class CodecStageConfig:
         window_px: side of the window around mouth or eyes that is trained on; a multiple of a latent's pixels.
         gradient_weight: of the multi-scale gradient loss.
         stay_weight: of changing what the warp has right.
+        mask_weight: of the square of the mask's logits; a mask that has shut for good learns nothing any more.
+        settle: steps over which `stay_weight` and `empty` rise from zero; from the first step on they would win.
         empty: share of rows whose latent is zeroed; their picture should be the warp.
         latent_noise: added to the normalised latent, so that the decoder forgives a generator.
         adversarial_from: step from which the discriminator plays; None = never.
@@ -41,10 +47,12 @@ class CodecStageConfig:
 
     lr: float = 1e-3
     window_px: int = 128
-    gradient_weight: float = 0.7
-    stay_weight: float = 0.5
-    empty: float = 0.12
-    latent_noise: float = 0.2
+    gradient_weight: float = 0.5
+    stay_weight: float = 0.2
+    mask_weight: float = 1e-3
+    settle: int = 1500
+    empty: float = 0.1
+    latent_noise: float = 0.1
     adversarial_from: int | None = None
     adversarial_weight: float = 0.02
     penalty: float = 100.0
@@ -68,22 +76,31 @@ class CodecStage:
             "discriminator": self._judge,
         }
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
-            "codec": torch.optim.AdamW(self._codec.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=0.01),
+            "codec": torch.optim.AdamW(self._groups(), config.lr, betas=(0.9, 0.99), weight_decay=0.01),
             "discriminator": torch.optim.Adam(self._judge.parameters(), config.lr / 4, betas=(0.0, 0.9)),
         }
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The decoder's last layer begins at zero and speaks in pixels: Adam's equal steps are too long for it."""
+        last = list(self.model.decoder.last.parameters())
+        rest = [p for p in self._codec.parameters() if all(p is not q for q in last)]
+        return [{"params": rest}, {"params": last, "lr": LAST_LAYER * self.config.lr}]
 
     def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
         """One update of the codec and, in the second phase, one of the discriminator. Mutates both."""
         window = face_windows(batch, self.config.window_px, rng)
         guide, truth = window.guide, window.truth
-        picture, latent, kept = self._reconstruct(window, rng)
+        rising = min(1.0, step / max(1, self.config.settle))
+        picture, mask, latent, kept = self._reconstruct(window, rising * self.config.empty, rng)
         weight = region_weights(guide)
         target = torch.where(kept, truth, guide[:, :, :3])
         colour = weighted_l1(picture, target, weight)
         edges = gradient_loss(picture, target, weight)
         stay = stay_on_warp(picture, guide, target)
-        loss = colour + self.config.gradient_weight * edges + self.config.stay_weight * stay
-        metrics = {"l1": colour, "edges": edges, "stay": stay, "latent": latent.square().mean().sqrt()}
+        shut = mask.square().mean()
+        config = self.config
+        loss = colour + config.gradient_weight * edges + rising * config.stay_weight * stay + config.mask_weight * shut
+        metrics = {"l1": colour, "edges": edges, "stay": stay, "mask": shut, "latent": latent.square().mean().sqrt()}
         metrics["warp_l1"] = weighted_l1(guide[:, :, :3], target, weight)
         if self.config.adversarial_from is not None and step >= self.config.adversarial_from:
             metrics["judge"] = self._judge_step(picture.detach(), target, guide)
@@ -95,7 +112,7 @@ class CodecStage:
         loss.backward()
         nn.utils.clip_grad_norm_(self._codec.parameters(), 1.0)
         optimiser.step()
-        _track(self.model.encoder, self.model.decoder, latent.detach())
+        _track(self.model.encoder, latent.detach())
         self._average.update(self._codec)
         return {"loss": loss.detach(), **{name: value.detach() for name, value in metrics.items()}}
 
@@ -103,8 +120,8 @@ class CodecStage:
         """The model with averaged codec weights."""
         return self._average.applied(self.model)
 
-    def _reconstruct(self, window: Window, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Picture (B, F, 3, H, W), latent as the encoder gives it, and which rows kept theirs."""
+    def _reconstruct(self, window: Window, empty: float, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Picture (B, F, 3, H, W), mask logits, latent as the encoder gives it, and which rows kept theirs."""
         encoder, decoder = self.model.encoder, self.model.decoder
         rows, frames = window.truth.shape[:2]
         latent = encoder(window.truth.flatten(0, 1), window.guide[:, :, :3].flatten(0, 1))
@@ -112,10 +129,10 @@ class CodecStage:
         # Normalised by its own batch, the latent gains nothing by growing out of the noise.
         latent = (latent - latent.mean((0, 2, 3), keepdim=True)) / latent.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
         noise = torch.randn(latent.shape, generator=rng, device=latent.device)
-        kept = torch.rand(rows, 1, 1, 1, 1, generator=rng, device=latent.device) >= self.config.empty
+        kept = torch.rand(rows, 1, 1, 1, 1, generator=rng, device=latent.device) >= empty
         noisy = (latent + self.config.latent_noise * noise).unflatten(0, (rows, frames)) * kept
         residual = decoder.clip(noisy, window.guide)
-        return composite(window.guide, window.gate, residual), own, kept
+        return composite(window.guide, window.gate, residual), residual[:, :, 3], own, kept
 
     def _logits(self, picture: Tensor, guide: Tensor) -> Tensor:
         return torch.as_tensor(self._judge(picture.flatten(0, 1), guide[:, :, :3].flatten(0, 1)))
@@ -135,13 +152,12 @@ class CodecStage:
         return loss.detach()
 
 
-def _track(encoder: Encoder, decoder: Decoder, latent_BCHW: Tensor, rate: float = 0.05) -> None:
-    """Moves the stored mean and deviation of the raw latent towards this batch's. Mutates both networks' buffers.
+def _track(encoder: Encoder, latent_BCHW: Tensor, rate: float = 0.05) -> None:
+    """Moves the encoder's mean and deviation towards this batch's. Mutates its buffers.
 
-    The latent that comes in is normalised with what is stored, so at the goal its mean is 0 and its deviation 1.
+    The latent that comes in is normalised with what is stored, so at the goal its mean is 0 and its deviation 1. The
+    decoder takes normalised latents as they are: were its own scale to follow, its input would never rest.
     """
     mean, std = latent_BCHW.mean((0, 2, 3)), latent_BCHW.std((0, 2, 3)).clamp_min(1e-3)
     encoder.mean.add_(rate * mean * encoder.std)
     encoder.std.mul_(std**rate)
-    decoder.mean.copy_(encoder.mean)
-    decoder.std.copy_(encoder.std)
