@@ -68,7 +68,7 @@ class DistillStage:
         student = self._picture(batch, mix(latent, noise, late_B), latent, late_B)
         with torch.no_grad():
             target = self._picture(batch, mix(latent, noise, early_B), latent, early_B)
-        loss = consistency(student, target, (late_B - early_B) * self.config.steps)
+        loss = consistency(student, target)
         loss.backward()
         return {
             "loss": loss.detach(),
