@@ -35,7 +35,7 @@ def told() -> tuple[torch.Tensor, ...]:
 def test_a_causal_logit_sees_its_frame_and_the_past_only(told: tuple[torch.Tensor, ...]) -> None:
     latent, *rest = told
     changed = torch.cat([latent[:, :4], -latent[:, 4:]], 1)
-    before, after = (judge("causal")(x, *rest) for x in (latent, changed))
+    before, after = judge("causal")((latent, changed), *rest)
     assert before.shape == (ROWS, FRAMES)
     assert torch.allclose(before[:, :4], after[:, :4], atol=1e-6)
     assert not torch.allclose(before[:, 4:], after[:, 4:], atol=1e-4)
@@ -45,8 +45,9 @@ def test_a_causal_logit_sees_its_frame_and_the_past_only(told: tuple[torch.Tenso
 def test_causal_logits_of_a_shorter_clip_are_the_same(told: tuple[torch.Tensor, ...]) -> None:
     latent, guide, reference, t_B = told
     one = judge("causal")
-    short = one(latent[:, :3], guide[:, :3], reference, t_B)
-    assert torch.allclose(short, one(latent, guide, reference, t_B)[:, :3], atol=1e-5)
+    (short,) = one((latent[:, :3],), guide[:, :3], reference, t_B)
+    (whole,) = one((latent,), guide, reference, t_B)
+    assert torch.allclose(short, whole[:, :3], atol=1e-5)
 
 
 def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[torch.Tensor, ...]) -> None:
@@ -54,7 +55,7 @@ def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[torch.T
     seen: list[torch.Tensor] = []
     one.logit.register_forward_hook(lambda *args: seen.append(args[2].mean(2)))
     latent = told[0].clone().requires_grad_(True)
-    assert one(latent, *told[1:]).shape == (ROWS, 1)
+    assert one((latent,), *told[1:])[0].shape == (ROWS, 1)
     seen[0][:, 0].sum().backward()  # what the first frame adds to the logit
     assert latent.grad is not None
     assert bool((latent.grad.abs().sum((0, 2, 3, 4)) > 0).all())
@@ -66,7 +67,8 @@ def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[torch.T
 def test_everything_it_is_told_matters(told: tuple[torch.Tensor, ...], kind: Kind, what: int) -> None:
     one = judge(kind)
     changed = [-x if i == what else x for i, x in enumerate(told)]
-    assert not torch.allclose(one(*told), one(*changed), atol=1e-6)
+    (a,), (b,) = (one((latent,), *rest) for latent, *rest in (told, changed))
+    assert not torch.allclose(a, b, atol=1e-6)
 
 
 def test_it_begins_with_the_weights_of_the_generator_and_leaves_them_alone(told: tuple[torch.Tensor, ...]) -> None:
@@ -74,7 +76,7 @@ def test_it_begins_with_the_weights_of_the_generator_and_leaves_them_alone(told:
     kept = [w.clone() for w in model.parameters()]
     one = Discriminator(model, "causal")
     assert torch.equal(one.trunk.blocks[0].self_attn.q.weight, model.generator.blocks[0].self_attn.q.weight)
-    one(*told).sum().backward()
+    one(told[:1], *told[1:])[0].sum().backward()
     assert all(w.grad is None for w in model.parameters())
     torch.optim.SGD(one.parameters(), 1.0).step()
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), kept, strict=True))
@@ -88,7 +90,7 @@ def test_it_learns_to_tell_a_still_clip_from_a_moving_one(told: tuple[torch.Tens
     optimiser = torch.optim.Adam(one.parameters(), 3e-3, (0.0, 0.9))
     losses = []
     for _ in range(12):
-        loss = relativistic(one(moving, *rest), one(still, *rest))
+        loss = relativistic(*one((moving, still), *rest))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -96,12 +98,21 @@ def test_it_learns_to_tell_a_still_clip_from_a_moving_one(told: tuple[torch.Tens
     assert losses[-1] < 0.5 * losses[0]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["causal", "bidirectional"])
+def test_judging_several_at_once_changes_nothing(told: tuple[torch.Tensor, ...], kind: Kind) -> None:
+    latent, *rest = told
+    one = judge(kind)
+    together = one((latent, -latent), *rest)
+    apart = (one((x,), *rest)[0] for x in (latent, -latent))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(together, apart, strict=True))
+
+
 def test_the_penalty_is_the_squared_slope_times_the_noise() -> None:
-    slope = torch.randn(4, 50, generator=torch.Generator().manual_seed(1))
-    x = torch.zeros(4, 50).expand(4, 50)
     rng = torch.Generator().manual_seed(0)
-    measured = torch.stack([penalty(lambda y: (y * slope).sum(1), x, torch.zeros(4), 0.1, rng) for _ in range(400)])
-    assert float(measured.mean()) == pytest.approx(float(0.01 * slope.square().sum(1).mean()), rel=0.1)
+    slope, noise = torch.randn(50, generator=rng), 0.1 * torch.randn(4000, 50, generator=rng)
+    measured = penalty(torch.zeros(4000), noise @ slope)
+    assert float(measured) == pytest.approx(float(0.01 * slope.square().sum()), rel=0.1)
 
 
 def test_who_looks_more_real_than_its_pair_pays_less() -> None:

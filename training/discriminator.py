@@ -6,11 +6,14 @@ B clips, F frames, C channels, H rows, W columns, D width.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from avatar_sdk.model.avatar import AvatarModel
+from avatar_sdk.model.layers import Sink
 from training.teacher import before, features, whole_clip
 
 Kind = Literal["causal", "bidirectional"]
@@ -35,22 +38,30 @@ class Discriminator(nn.Module):
         self.logit = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, 1))
         self.requires_grad_(True)
 
-    def forward(self, latent_BFCHW: Tensor, guide_BFCHW: Tensor, reference_BCHW: Tensor, t_B: Tensor) -> Tensor:
-        """Logits: (B, F) of a causal, (B, 1) of a bidirectional one.
+    def forward(
+        self, latents: Sequence[Tensor], guide_BFCHW: Tensor, reference_BCHW: Tensor, t_B: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Logits of every entry of `latents`, all about the same clips: (B, F) if causal, (B, 1) if bidirectional.
 
         Args:
-            latent_BFCHW: what to judge.
+            latents: what to judge, (B, F, C, grid, grid) each.
             guide_BFCHW: the same frames' guides in [-1, 1].
             reference_BCHW: the guide of the portrait at rest.
             t_B: time as of stage 1, one per clip, U(0, 1): its features differ with it. Nothing is noised.
         """
-        rows, frames = latent_BFCHW.shape[:2]
-        condition = features(self.conditioner, guide_BFCHW)
-        sinks = self.trunk.sink(self.conditioner(reference_BCHW))
+        many, frames = len(latents), latents[0].shape[1]
+        condition = features(self.conditioner, guide_BFCHW).repeat(many, 1, 1, 1, 1)
+        sinks = [
+            Sink(s.keys.repeat(many, 1, 1, 1), s.values.repeat(many, 1, 1, 1))
+            for s in self.trunk.sink(self.conditioner(reference_BCHW))
+        ]
+        all_BFCHW = torch.cat(list(latents))
         bias = None
         if self.kind == "bidirectional":
             keys = (1 + frames) * self.trunk.config.tokens
-            bias = latent_BFCHW.new_zeros(rows * frames, 1, 1, keys)
-        seen = whole_clip(self.trunk, latent_BFCHW, before(latent_BFCHW), condition, t_B, sinks, bias=bias)
+            bias = all_BFCHW.new_zeros(len(all_BFCHW) * frames, 1, 1, keys)
+        seen = whole_clip(self.trunk, all_BFCHW, before(all_BFCHW), condition, t_B.repeat(many), sinks, bias=bias)
         logit_BF = self.logit(seen.flatten(3).transpose(2, 3)).mean((2, 3))
-        return logit_BF if self.kind == "causal" else logit_BF.mean(1, keepdim=True)
+        if self.kind == "bidirectional":
+            logit_BF = logit_BF.mean(1, keepdim=True)
+        return logit_BF.chunk(many)

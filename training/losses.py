@@ -5,13 +5,8 @@ B clips, F frames, C channels, H rows, W columns. Latents have a deviation of ab
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from training.schedule import noise_like
 
 
 def mix(latent_BFCHW: Tensor, noise_BFCHW: Tensor, t_B: Tensor) -> Tensor:
@@ -56,9 +51,9 @@ def relativistic(own: Tensor, other: Tensor) -> Tensor:
     return F.softplus(other.float() - own.float()).mean()
 
 
-def penalty(judge: Callable[[Tensor], Tensor], x: Tensor, logits: Tensor, sigma: float, rng: torch.Generator) -> Tensor:
+def penalty(logits: Tensor, nudged: Tensor) -> Tensor:
     """Mean ‖D(x) − D(x + σε)‖²: R1 for real x, R2 for fake x, without second derivatives.
 
     Source: APT, arXiv 2501.08316, eq. 3; AAPT, arXiv 2506.09350, §3.3.
     """
-    return (logits - judge(x + sigma * noise_like(x, rng))).float().square().mean()
+    return (logits.float() - nudged.float()).square().mean()

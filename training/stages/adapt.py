@@ -49,7 +49,9 @@ class AdaptStage:
         self._trainee = Trainee(
             model,
             ("conditioner", "generator"),
-            lambda weights: torch.optim.AdamW(weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay),
+            lambda weights: torch.optim.AdamW(
+                weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
+            ),
             config.ema,
         )
         self.networks: Mapping[str, nn.Module] = self._trainee.networks

@@ -6,7 +6,7 @@ pictures come in pairs, reconstruction of latents and of pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -18,7 +18,7 @@ from training.discriminator import Discriminator, Kind
 from training.losses import latent_huber, penalty, relativistic
 from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
 from training.rollout import RolloutConfig, spans
-from training.schedule import uniform_times
+from training.schedule import noise_like, uniform_times
 from training.trainee import Trainee
 from training.walk import Walk, frames_of, student_walk, teacher_walk
 
@@ -76,9 +76,9 @@ class AdversarialStage:
         parts = ("conditioner", "generator", *(("decoder",) if config.train_decoder else ()))
         # RMSProp with a decay of 0.9 is Adam without its first moment.
         self._trainee = Trainee(
-            model, parts, lambda weights: torch.optim.Adam(weights, config.lr, (0.0, 0.9)), config.ema
+            model, parts, lambda weights: torch.optim.Adam(weights, config.lr, (0.0, 0.9), fused=True), config.ema
         )
-        self._judge_optimiser = torch.optim.Adam(judge.parameters(), config.judge_lr, (0.0, 0.9))
+        self._judge_optimiser = torch.optim.Adam(judge.parameters(), config.judge_lr, (0.0, 0.9), fused=True)
         self.networks: Mapping[str, nn.Module] = {**self._trainee.networks, "discriminator": judge}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
             "generator": self._trainee.optimiser,
@@ -108,26 +108,23 @@ class AdversarialStage:
 
     def _judge_loss(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
         """What the discriminator learns from a segment."""
-        t_B = uniform_times(len(walk.true_BFCHW), rng)
-        reference = walk.batch.reference()
-
-        def judge(x: Tensor) -> Tensor:
-            return torch.as_tensor(self.judge(x, walk.guide_BFCHW, reference, t_B))
-
-        config, true, made = self.config, walk.true_BFCHW, walk.fake_BFCHW.detach()
-        real, fake = judge(true), judge(made)
-        smooth = penalty(judge, true, real, config.sigma, rng) + penalty(judge, made, fake, config.sigma, rng)
+        true, made, sigma = walk.true_BFCHW, walk.fake_BFCHW.detach(), self.config.sigma
+        nudged = (x + sigma * noise_like(x, rng) for x in (true, made))
+        real, fake, real_nudged, fake_nudged = self._judge(walk, (true, made, *nudged), rng)
         game = relativistic(real, fake)
-        margin = (real - fake).mean()
-        return {"judge": game + config.penalty * smooth, "penalty": config.penalty * smooth, "margin": margin}
+        smooth = self.config.penalty * (penalty(real, real_nudged) + penalty(fake, fake_nudged))
+        return {"judge": game + smooth, "penalty": smooth, "margin": (real - fake).mean()}
+
+    def _judge(self, walk: Walk, latents: Sequence[Tensor], rng: torch.Generator) -> tuple[Tensor, ...]:
+        t_B = uniform_times(len(walk.true_BFCHW), rng)
+        logits: tuple[Tensor, ...] = self.judge(latents, walk.guide_BFCHW, walk.batch.reference(), t_B)
+        return logits
 
     def _play(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
         """What the student learns from a segment."""
         config = self.config
-        t_B, reference = uniform_times(len(walk.true_BFCHW), rng), walk.batch.reference()
         self.judge.requires_grad_(False)
-        fake = self.judge(walk.fake_BFCHW, walk.guide_BFCHW, reference, t_B)
-        real = self.judge(walk.true_BFCHW, walk.guide_BFCHW, reference, t_B)
+        fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
         self.judge.requires_grad_(True)
         game = relativistic(fake, real)
         latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
