@@ -35,7 +35,7 @@ def test_losses_fall_and_the_student_stays_stable_for_four_times_its_training_le
     assert not report.problems()
     assert len(report.error) == 4
     assert report.drift < 1.25
-    assert max(report.error) < 0.8 * min(report.warp_error)
+    assert sum(report.error) < 0.7 * sum(report.warp_error)
     assert checkpoint.read_header(tmp_path / MODEL).stages == ("codec", "adapt", "distill", "adversarial")
     again = toy(tmp_path)  # everything is there: only the walk is done anew
     assert again == report
