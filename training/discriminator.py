@@ -61,7 +61,9 @@ class Discriminator(nn.Module):
             keys = (1 + frames) * self.trunk.config.tokens
             bias = all_BFCHW.new_zeros(len(all_BFCHW) * frames, 1, 1, keys)
         seen = whole_clip(self.trunk, all_BFCHW, before(all_BFCHW), condition, t_B.repeat(many), sinks, bias=bias)
-        logit_BF = self.logit(seen.flatten(3).transpose(2, 3)).mean((2, 3))
+        # The penalty compares logits that differ by little: these are never computed in half precision.
+        with torch.autocast(seen.device.type, enabled=False):
+            logit_BF = self.logit(seen.float().flatten(3).transpose(2, 3)).mean((2, 3))
         if self.kind == "bidirectional":
             logit_BF = logit_BF.mean(1, keepdim=True)
         return logit_BF.chunk(many)

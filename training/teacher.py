@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avatar_sdk.model.avatar import AvatarModel
 from avatar_sdk.model.cache import NoCache
-from avatar_sdk.model.conditioner import Conditioner
+from avatar_sdk.model.conditioner import Conditioner, guide_from_bytes
 from avatar_sdk.model.generator import Generator
 from avatar_sdk.model.layers import Sink
 from training.data.batches import Batch
@@ -20,11 +20,12 @@ from training.data.batches import Batch
 
 @torch.no_grad()
 def true_latents(model: AvatarModel, batch: Batch) -> Tensor:
-    """(B, F, C, grid, grid): what the encoder sees in the truth beside the warp. No gradient."""
+    """(B, F, C, grid, grid) float32: what the encoder sees in the truth beside the warp. No gradient."""
     rows, frames = batch.truth_BFCHW.shape[:2]
-    warp = batch.guide()[:, :, :3]
-    latent = model.encoder(batch.truth().flatten(0, 1), warp.flatten(0, 1))
-    return torch.as_tensor(latent).float().unflatten(0, (rows, frames))
+    warp = guide_from_bytes(batch.guide_BFCHW[:, :, :3])
+    with torch.autocast(warp.device.type, enabled=False):
+        latent = model.encoder(batch.truth().flatten(0, 1), warp.flatten(0, 1))
+    return torch.as_tensor(latent).unflatten(0, (rows, frames))
 
 
 def before(latent_BFCHW: Tensor) -> Tensor:
