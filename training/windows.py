@@ -29,38 +29,48 @@ class Window:
         truth: (B, F, 3, h, w) in [-1, 1].
         guide: (B, F, 11, h, w) in [-1, 1].
         gate: (B, F, 1, h, w) in [0, 1].
+        corners: top and left of each clip's window.
     """
 
     truth: Tensor
     guide: Tensor
     gate: Tensor
+    corners: tuple[tuple[int, int], ...]
+
+    def of_latent(self, latent_BFCHW: Tensor, pixels: int) -> Tensor:
+        """The same cut through a latent of which one number stands for `pixels` × `pixels`."""
+        side = self.truth.shape[-1] // pixels
+        rows = zip(latent_BFCHW, self.corners, strict=True)
+        return torch.stack([x[..., y // pixels :, x0 // pixels :][..., :side, :side] for x, (y, x0) in rows])
 
 
 def face_windows(batch: Batch, side_px: int, rng: torch.Generator) -> Window:
     """One window per clip, the same in all its frames, usually around the mouth or an eye."""
     whole = batch.guide_BFCHW.shape[-1]
-    cuts = []
+    side_px = min(side_px, whole)
+    cuts, corners = [], []
     for row in range(len(batch.guide_BFCHW)):
         y, x = _corner(batch.guide_BFCHW[row], side_px, rng) if side_px < whole else (0, 0)
+        corners.append((y, x))
         at = (slice(row, row + 1), slice(None), Ellipsis, slice(y, y + side_px), slice(x, x + side_px))
         cuts.append(Batch(batch.truth_BFCHW[at], batch.guide_BFCHW[at], batch.gate_BFHW[at], batch.reference_BCHW[:0]))
     truth, guide, gate = (torch.cat([getattr(cut, name)() for cut in cuts]) for name in ("truth", "guide", "gate"))
-    return Window(truth, guide, gate)
+    return Window(truth, guide, gate, tuple(corners))
 
 
 def _corner(guide_FCHW: Tensor, side_px: int, rng: torch.Generator) -> tuple[int, int]:
     """Top and left of a window, on the grid."""
     whole = guide_FCHW.shape[-1]
-    kind = int(torch.multinomial(torch.tensor(CHANCES), 1, generator=rng))
+    kind = int(torch.multinomial(torch.tensor(CHANCES, device=rng.device), 1, generator=rng))
     names = PLACES[kind]
-    centre = torch.rand(2, generator=rng) * whole
+    centre = torch.rand(2, generator=rng, device=rng.device) * whole
     if names is not None:
         mask = guide_FCHW[:, [3 + POSE_MAPS.index(name) for name in names]].amax((0, 1)) > 127
         if mask.any():
             places = mask.nonzero().float()
-            chosen = places[int(torch.randint(len(places), (1,), generator=rng))]
-            centre = (chosen if names == ("eyes",) else places.mean(0)).cpu()
-    jitter = (torch.rand(2, generator=rng) - 0.5) * ALIGN_PX
+            chosen = places[int(torch.randint(len(places), (1,), generator=rng, device=rng.device))]
+            centre = (chosen if names == ("eyes",) else places.mean(0)).to(rng.device)
+    jitter = (torch.rand(2, generator=rng, device=rng.device) - 0.5) * ALIGN_PX
     corner = ((centre + jitter - side_px / 2) / ALIGN_PX).round() * ALIGN_PX
     y, x = corner.clamp(0, whole - side_px).long().tolist()
     return y, x

@@ -193,7 +193,7 @@ def _complexion(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
 
 
 def _eyes(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> None:
-    crease, shadow_colour = rng.uniform(0.05, 0.32), identity.skin * (0.7, 0.6, 0.6)
+    crease, shadow_colour = rng.uniform(0.02, 0.22), identity.skin * (0.7, 0.6, 0.6)
     if identity.make_up:
         shadow_colour = identity.skin * 0.5 + 0.5 * rng.uniform(0.1, 0.8, 3)
     for eye, fold in zip((EYE_RIGHT, EYE_LEFT), _CREASES, strict=True):
@@ -201,7 +201,7 @@ def _eyes(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> None
         canvas.tint(_area((*upper, *fold[::-1]), 3.0), shadow_colour, 0.15 + 0.5 * identity.make_up * rng.random())
         canvas.darken(_area(_tuple(eye), 6.0, 5), rng.uniform(0.0, 0.18))
         canvas.darken(_line(fold, 1.5, 2), crease)
-        thick = 3 if identity.make_up > 0.5 else 2
+        thick = 4 if identity.make_up > 0.5 else 3
         canvas.darken(_line(upper, 0.7, thick + 1), rng.uniform(0.8, 0.97))
         canvas.darken(_line(lower, 0.8, 2), rng.uniform(0.35, 0.65))
 

@@ -21,6 +21,7 @@ from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
 from training.trainee import Trainee
 from training.walk import Walk, frames_of, student_walk, teacher_walk
+from training.windows import face_windows
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class AdversarialConfig:
         teacher_forced: whether the student is given true frames instead of its own; drifts, for comparison only.
         lr: of the generator.
         judge_lr: of the discriminator.
-        game_weight: of the discriminator's opinion.
+        game_weight: of the discriminator's opinion; 0 = reconstruction only, no discriminator is trained.
         penalty: λ of the approximated R1 and R2.
         sigma: of the noise within them.
         latent_weight: of the paired latents' Huber distance.
@@ -42,6 +43,7 @@ class AdversarialConfig:
         gradient_weight: of edges within that.
         stay_weight: of changing the warp where it is right, within that.
         pixel_frames: consecutive frames of each segment that are decoded; 0 = none.
+        window_px: side of the window around mouth or eyes that is decoded; a multiple of 32.
         train_decoder: whether the decoder learns from the pictures too.
         ema: decay of the averaged weights.
     """
@@ -60,6 +62,7 @@ class AdversarialConfig:
     gradient_weight: float = 0.7
     stay_weight: float = 0.5
     pixel_frames: int = 3
+    window_px: int = 128
     train_decoder: bool = False
     ema: float = 0.998
 
@@ -93,8 +96,9 @@ class AdversarialStage:
         walks = teacher_walk if self.config.teacher_forced else student_walk
         seen: list[Mapping[str, Tensor]] = []
         for walk in walks(self.model, batch, self.config.rollout, rng):
-            judged = self._judge_loss(walk, rng)
-            (judged["judge"] / len(segments)).backward()
+            judged = self._judge_loss(walk, rng) if self.config.game_weight else {}
+            if judged:
+                (judged["judge"] / len(segments)).backward()
             played = self._play(walk, rng)
             (played["loss"] / len(segments)).backward()
             seen.append({name: value.detach() for name, value in {**played, **judged}.items()})
@@ -123,13 +127,14 @@ class AdversarialStage:
     def _play(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
         """What the student learns from a segment."""
         config = self.config
-        self.judge.requires_grad_(False)
-        fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
-        self.judge.requires_grad_(True)
-        game = relativistic(fake, real)
         latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
-        loss = config.game_weight * game + config.latent_weight * latent
-        metrics = {"game": game, "latent": latent}
+        loss, metrics = config.latent_weight * latent, {"latent": latent}
+        if config.game_weight:
+            self.judge.requires_grad_(False)
+            fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
+            self.judge.requires_grad_(True)
+            metrics["game"] = relativistic(fake, real)
+            loss = loss + config.game_weight * metrics["game"]
         if config.pixel_frames:
             pictures = self._picture_losses(walk, rng)
             metrics |= pictures
@@ -138,16 +143,17 @@ class AdversarialStage:
         return {"loss": loss, **metrics}
 
     def _picture_losses(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
-        """Decodes a few of the new frames, after one that only fills the decoder's memory where there is one."""
+        """Decodes a window of a few new frames, after one that only fills the decoder's memory where there is one."""
         made = walk.fake_BFCHW.shape[1]
         count = min(self.config.pixel_frames, made - walk.new)
         first = walk.new + int(torch.randint(made - walk.new - count + 1, (1,), generator=rng, device=rng.device))
         context = min(first, 1)
-        at, shown = slice(first - context, first + count), slice(first, first + count)
-        residual = self.model.decoder.clip(walk.fake_BFCHW[:, at], walk.guide_BFCHW[:, at])[:, context:].float()
-        guide, part = walk.guide_BFCHW[:, shown], frames_of(walk.batch, shown)
-        truth, weight = part.truth(), region_weights(guide)
-        picture = composite(guide, part.gate(), residual)
+        at = slice(first - context, first + count)
+        window = face_windows(frames_of(walk.batch, at), self.config.window_px, rng)
+        latent = window.of_latent(walk.fake_BFCHW[:, at], 2 ** len(self.model.config.codec.channels))
+        residual = self.model.decoder.clip(latent, window.guide)[:, context:].float()
+        guide, truth, gate = (x[:, context:] for x in (window.guide, window.truth, window.gate))
+        weight, picture = region_weights(guide), composite(guide, gate, residual)
         return {
             "l1": weighted_l1(picture, truth, weight),
             "edges": gradient_loss(picture, truth, weight),
