@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the e
 from avatar_sdk.model.avatar import AvatarModel  # noqa: E402
 from avatar_sdk.model.presets import PRESETS  # noqa: E402
 from training.data.batches import Batch  # noqa: E402
-from training.patch_discriminator import PatchDiscriminator, relativistic, smoothness  # noqa: E402
+from training.patch_discriminator import PatchDiscriminator  # noqa: E402
 from training.pixel_losses import composite  # noqa: E402
 from training.stages.codec import CodecStage, CodecStageConfig  # noqa: E402
 from training.windows import face_windows  # noqa: E402
@@ -81,14 +81,9 @@ def test_the_discriminator_plays_from_its_step_on() -> None:
     )
 
 
-def test_the_game_is_even_when_both_look_alike_and_smoothness_is_zero_for_a_blind_judge() -> None:
+def test_the_discriminator_has_a_logit_per_patch_of_eight_pixels() -> None:
     judge, picture = PatchDiscriminator(3), torch.rand(2, 3, 32, 32)
-    logits = judge(picture, picture)
-    assert logits.shape == (2, 1, 4, 4)
-    assert relativistic(logits, logits).item() == pytest.approx(np.log(2))
-    for parameter in judge.parameters():
-        parameter.data.zero_()
-    assert smoothness(judge, picture, picture, judge(picture, picture)).item() == 0
+    assert judge(picture, picture).shape == (2, 1, 4, 4)
 
 
 def test_the_product_shares_nothing_with_what_is_trained() -> None:

@@ -1,4 +1,4 @@
-"""Tells a camera's picture from a decoded one, patch by patch, and the losses of that game.
+"""Tells a camera's picture from a decoded one, patch by patch.
 
 B rows, C channels, H rows, W columns.
 """
@@ -29,20 +29,3 @@ class PatchDiscriminator(nn.Module):
         for conv in self.down:
             x = F.leaky_relu(conv(x), 0.2)
         return torch.as_tensor(self.logit(x))
-
-
-def relativistic(own: Tensor, other: Tensor) -> Tensor:
-    """softplus(−(own − other)): `own` should look more real than `other`.
-
-    Source: R3GAN, arXiv 2501.05441, the pairing loss of Jolicoeur-Martineau (arXiv 1807.00734).
-    """
-    return F.softplus(other - own).mean()
-
-
-def smoothness(discriminator: nn.Module, picture: Tensor, guide: Tensor, logits: Tensor, sigma: float = 0.1) -> Tensor:
-    """‖D(x) − D(x + σε)‖²: gradient penalty R1 (real x) or R2 (fake x) by finite differences.
-
-    Source: APT, arXiv 2501.08316, §3.4.
-    """
-    nudged = picture + sigma * torch.randn_like(picture)
-    return (logits - discriminator(nudged, guide)).square().mean()

@@ -18,12 +18,15 @@ from avatar_sdk.model.checkpoint import CODEC_STAGE
 from avatar_sdk.model.codec import Encoder
 from training.data.batches import Batch
 from training.ema import Average
-from training.patch_discriminator import PatchDiscriminator, relativistic, smoothness
+from training.losses import penalty, relativistic
+from training.patch_discriminator import PatchDiscriminator
 from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
 from training.windows import Window, face_windows
 
 LAST_LAYER: Final = 0.05
 """Learning rate of the decoder's last layer against the others'."""
+SIGMA: Final = 0.1
+"""Deviation of the noise in the discriminator's gradient penalties."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class CodecStage:
         metrics = {"l1": colour, "edges": edges, "stay": stay, "mask": shut, "latent": latent.square().mean().sqrt()}
         metrics["warp_l1"] = weighted_l1(guide[:, :, :3], target, weight)
         if self.config.adversarial_from is not None and step >= self.config.adversarial_from:
-            metrics["judge"] = self._judge_step(picture.detach(), target, guide)
+            metrics["judge"] = self._judge_step(picture.detach(), target, guide, rng)
             fake, real = (self._logits(p, guide) for p in (picture, target))
             metrics["game"] = relativistic(fake, real.detach())
             loss = loss + self.config.adversarial_weight * metrics["game"]
@@ -137,19 +140,20 @@ class CodecStage:
     def _logits(self, picture: Tensor, guide: Tensor) -> Tensor:
         return torch.as_tensor(self._judge(picture.flatten(0, 1), guide[:, :, :3].flatten(0, 1)))
 
-    def _judge_step(self, picture: Tensor, truth: Tensor, guide: Tensor) -> Tensor:
+    def _judge_step(self, picture: Tensor, truth: Tensor, guide: Tensor, rng: torch.Generator) -> Tensor:
         """One update of the discriminator."""
-        warp = guide[:, :, :3].flatten(0, 1)
-        fake, real = (self._judge(p.flatten(0, 1), warp) for p in (picture, truth))
-        penalty = sum(
-            smoothness(self._judge, p.flatten(0, 1), warp, logits) for p, logits in ((picture, fake), (truth, real))
-        )
-        loss = relativistic(real, fake) + self.config.penalty * penalty
+        fake, real = self._logits(picture, guide), self._logits(truth, guide)
+        smooth = self._smoothness(picture, fake, guide, rng) + self._smoothness(truth, real, guide, rng)
+        loss = relativistic(real, fake) + self.config.penalty * smooth
         optimiser = self.optimisers["discriminator"]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         return loss.detach()
+
+    def _smoothness(self, picture: Tensor, logits: Tensor, guide: Tensor, rng: torch.Generator) -> Tensor:
+        noise = torch.randn(picture.shape, generator=rng, device=picture.device)
+        return penalty(logits, self._logits(picture + SIGMA * noise, guide))
 
 
 def _track(encoder: Encoder, latent_BCHW: Tensor, rate: float = 0.05) -> None:
