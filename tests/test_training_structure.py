@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAINING = ROOT / "training"
 WITHOUT_TORCH = ("heads/", "pairs.py", "synthesize.py", "data/clip.py", "data/shards.py", "data/sheet.py", "prepare/")
 FREE_OF = {
-    "mediapipe": ("heads/statistics.py",),
+    "mediapipe": ("heads/statistics.py", "evaluate/landmarks.py"),
     "grpc": (),
     "onnxruntime": (),
 }

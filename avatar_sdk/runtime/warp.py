@@ -34,13 +34,16 @@ class WarpRuntime:
     name = "warp"
     trained_stages: tuple[str, ...] = ()
 
+    def __init__(self, *, painted_mouth: bool = True) -> None:
+        self._painted_mouth = painted_mouth
+
     def start(self, portrait: Portrait, seed: int = 0) -> WarpState:
         """Precomputes the warp of `portrait`; nothing here is random."""
-        return WarpState(Warp(portrait))
+        return WarpState(Warp(portrait, painted_mouth=self._painted_mouth))
 
     def replace_portrait(self, state: WarpState, portrait: Portrait) -> None:
         """Mutates `state` in place."""
-        state.warp = Warp(portrait)
+        state.warp = Warp(portrait, painted_mouth=self._painted_mouth)
 
     def predict(self, state: WarpState, motion: Motion) -> WarpDraft:
         """The warped picture as a draft."""

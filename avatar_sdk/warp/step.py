@@ -31,7 +31,8 @@ class Warp:
     Scratch buffers belong to the object: one thread at a time. What a step returns is new and never touched again.
     """
 
-    def __init__(self, portrait: Portrait, mesh: MeshConfig | None = None) -> None:
+    def __init__(self, portrait: Portrait, mesh: MeshConfig | None = None, *, painted_mouth: bool = True) -> None:
+        """`painted_mouth`: whether teeth, tongue and cavity are painted where the photo cannot show them."""
         self.portrait = portrait
         self.mesh = Mesh(portrait.landmarks, mesh)
         self._lanes = pack_lanes(portrait.person)
@@ -40,7 +41,7 @@ class Warp:
         self._source = np.concatenate([self.mesh.source, mirrored(portrait.landmarks, self.mesh.axes[:, 0])[:, :2]])
         self._source += np.float32(portrait.margin_px)
         self._choose_triangles()
-        self._mouth = Mouth(portrait)
+        self._mouth = Mouth(portrait) if painted_mouth else None
         self._eyes = Eyes(portrait)
         self._crop = CropView(portrait, self.mesh)
 
@@ -81,7 +82,8 @@ class Warp:
         paint_over(image, self._lanes, self._map_x, self._map_y, self._depth)
         jump = np.float32(OUTLINE * self.mesh.width)
         soften_outlines(image, self._map_x, self._map_y, self._depth, jump)
-        self._mouth.paint(image, motion)
+        if self._mouth:
+            self._mouth.paint(image, motion)
         self._eyes.paint(image, motion)
         return image
 

@@ -31,6 +31,7 @@ def _adapt(
     frames: options.Frames = 16,
     lr: options.LearningRate = 5e-4,
     shift: Annotated[float, typer.Option(min=1, help="How far times lean towards noise; 1 = not.")] = 3.0,
+    forget: Annotated[float, typer.Option(min=0, max=1, help="Share of clips whose previous frames are hidden.")] = 0.5,
     portable: options.Portable = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -46,7 +47,7 @@ def _adapt(
     where = choose_device(device, threads)
     restore(run, AdaptStage.name, portable)
     model, stages = initial_model(run, AdaptStage.name, init, None, seed, needs="codec")
-    stage = AdaptStage(model, AdaptConfig(frames=frames, lr=lr, shift=shift))
+    stage = AdaptStage(model, AdaptConfig(frames=frames, lr=lr, shift=shift, forget=forget))
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
     config = RunConfig(steps, minutes, seed, device=where)
     options.report(run, session(stage, batches, run, config, stages, portable))

@@ -28,6 +28,8 @@ class AdaptConfig:
         lr: of AdamW.
         weight_decay: of AdamW.
         shift: how far times lean towards noise.
+        forget: share of clips whose previous frames are hidden. A frame is nearly the one before it, so a network that
+            always sees the true one learns to repeat it, and nothing about poses.
         ema: decay of the averaged weights.
     """
 
@@ -35,6 +37,7 @@ class AdaptConfig:
     lr: float = 5e-4
     weight_decay: float = 0.01
     shift: float = SHIFT
+    forget: float = 0.5
     ema: float = 0.998
 
 
@@ -63,7 +66,9 @@ class AdaptStage:
         noise = noise_like(latent, rng)
         t_B = shift(uniform_times(len(latent), rng), self.config.shift)
         self._trainee.begin()
-        v = teacher_forced(self.model, batch, mix(latent, noise, t_B), before(latent), t_B)
+        known_B = uniform_times(len(latent), rng) >= self.config.forget
+        recycled = before(latent) * known_B.view(-1, 1, 1, 1, 1)
+        v = teacher_forced(self.model, batch, mix(latent, noise, t_B), recycled, t_B)
         loss = flow_matching(v, latent, noise)
         loss.backward()
         return {"loss": loss.detach(), "gradient": self._trainee.update()}
