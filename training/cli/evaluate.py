@@ -62,6 +62,7 @@ def _evaluate(
     from training.evaluate.drift import DriftConfig
     from training.evaluate.evaluation import EvaluationConfig, evaluate
     from training.evaluate.reel import clips_in
+    from training.evaluate.stillness import StillnessConfig
     from training.setting import choose_device
 
     choose_device("cpu", threads)
@@ -77,7 +78,7 @@ def _evaluate(
         framing=framing,
         landmarks=landmarks,
         memory=memory,
-        stillness=stillness,
+        stillness=StillnessConfig() if stillness else None,
         drift=DriftConfig(frames=frames) if frames else None,
         portraits=photos,
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 from avatar_sdk.model.checkpoint import WEIGHTS
 from avatar_sdk.portrait import FRAMINGS, PortraitConfig, PortraitReader, load_portrait
 from avatar_sdk.progress import progress
-from avatar_sdk.runtime import ASSETS, SHIPPED
+from avatar_sdk.runtime import ASSETS, SHIPPED, TORCH
 from avatar_sdk.runtime.protocol import Runtime
 from training.errors import DataError
 from training.evaluate import report
@@ -24,7 +24,7 @@ from training.evaluate.reenactment import Reenactment, reenact
 from training.evaluate.sheets import cross_sheet, save_sheet, stacked
 from training.evaluate.stillness import StillnessConfig, jitter
 from training.evaluate.systems import BASELINES, MODEL, NO_CACHE, NO_RECYCLE, PAINTED, STATIC, WARP, systems
-from training.evaluate.verdicts import Verdict, means_of, memory_lines, verdicts
+from training.evaluate.verdicts import JITTER, Verdict, means_of, stability_lines, verdicts
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class EvaluationConfig:
         framing: field of view in face sizes.
         landmarks: what drives: MediaPipe's, or exact ones beside the videos.
         memory: whether the model is also run without recycled frame and without cache.
-        stillness: whether jitter before a still driver is measured.
+        size_px: side of the avatar's picture.
+        stillness: how jitter before a still driver is measured; None = not.
         drift: how long drift is looked for; None = not.
         portraits: somebody else's, for cross-reenactment sheets.
     """
@@ -49,14 +50,16 @@ class EvaluationConfig:
     framing: float = FRAMINGS["face"]
     landmarks: Landmarks = "detected"
     memory: bool = True
-    stillness: bool = True
+    size_px: int = 512
+    stillness: StillnessConfig | None = field(default_factory=StillnessConfig)
     drift: DriftConfig | None = None
     portraits: Sequence[Path] = field(default_factory=tuple)
 
 
 def weights_of(model: str) -> Path | None:
     """The checkpoint behind a model, if there is one."""
-    path = ASSETS / model if model in SHIPPED else Path(model.removeprefix("torch:"))
+    name = model.removeprefix(TORCH)
+    path = ASSETS / name if name in SHIPPED else Path(name)
     path = path / WEIGHTS if path.is_dir() else path
     return path if path.is_file() else None
 
@@ -86,17 +89,17 @@ def evaluate(clips: Sequence[Path], out: Path, config: EvaluationConfig, console
                 done.append(reenact(reel, runtimes, find, config.step, bar))
             save_sheet(done[-1].sheet, out / f"{reel.name}.png")
             if config.stillness:
-                moving = {name: runtimes[name] for name in (WARP, PAINTED, MODEL)}
-                still[reel.name] = jitter(reel, moving, find, StillnessConfig())
+                moving = {name: one for name, one in runtimes.items() if name != STATIC}
+                still[reel.name] = jitter(reel, moving, find, config.stillness)
         means = means_of(done)
         for clip, values in still.items():
             for name, value in values.items():
-                means[clip][name]["jitter"] = value
+                means[clip][name][JITTER] = value
         plot_over_time(done, out / "over_time.png")
         title = f"{config.model} on {len(reels)} clips, landmarks {config.landmarks}"
         report.print_means(console, means, title)
         report.print_clips(console, means, MODEL, PAINTED)
-        lines = verdicts(means) + memory_lines(means)
+        lines = verdicts(means) + stability_lines(means)
         report.print_verdicts(console, lines, title)
         content = {
             "config": {**asdict(config), "portraits": [str(path) for path in config.portraits]},
@@ -112,7 +115,7 @@ def evaluate(clips: Sequence[Path], out: Path, config: EvaluationConfig, console
 
 
 def _read(clips: Sequence[Path], config: EvaluationConfig, console: Console) -> list[Reel]:
-    reels, portrait = [], PortraitConfig(framing=config.framing)
+    reels, portrait = [], _portrait_config(config)
     with PortraitReader() as reader:
         for path in clips:
             try:
@@ -144,7 +147,7 @@ def _cross(
     assert BASELINES[-1] in shown
     with PortraitReader() as reader:
         for path in config.portraits:
-            portrait = load_portrait(path, PortraitConfig(framing=config.framing), reader)
+            portrait = load_portrait(path, _portrait_config(config), reader)
             rows = []
             with progress(f"{path.stem} by others", len(reels)) as bar:
                 for count, reel in enumerate(reels, 1):
@@ -152,3 +155,7 @@ def _cross(
                     bar(count)
             save_sheet(stacked(rows), out / f"cross_{path.stem}.png")
             console.print(f"{out / f'cross_{path.stem}.png'}: {path.name} moved by every clip")
+
+
+def _portrait_config(config: EvaluationConfig) -> PortraitConfig:
+    return PortraitConfig(width_px=config.size_px, height_px=config.size_px, framing=config.framing)

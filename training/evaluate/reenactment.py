@@ -22,6 +22,8 @@ from training.evaluate.reel import VIEW_PX, Reel
 Pixels = NDArray[np.uint8]
 
 SHEET_MOMENTS: Final = 8
+CHANGE: Final = "change"
+TRUE_CHANGE: Final = "true change"
 SELF_DRIVEN: Final = MotionConfig(neutral=Neutral.FIRST, smoothing=None, idle=False)
 """The first pose is the portrait's own; nothing hides an error by smoothing it."""
 
@@ -41,8 +43,11 @@ class Performance:
     missed: float = 0.0
 
     def means(self) -> dict[str, float]:
-        """Measure → mean over frames."""
-        return {name: float(np.mean(seen)) for name, seen in self.values.items()} | {"missed": self.missed}
+        """Measure → mean over frames; "move" is the mean frame-to-frame change over the truth's."""
+        means = {name: float(np.mean(seen)) for name, seen in self.values.items() if seen}
+        if CHANGE in means:
+            means["move"] = means.pop(CHANGE) / max(means.pop(TRUE_CHANGE), 1e-6)
+        return means | {"missed": self.missed}
 
 
 @dataclass
@@ -115,7 +120,7 @@ def reenact(
                     found = {name: find(now[name]) for name in runtimes}
                     for name, performance in performances.items():
                         values = measure(truth, now[name], found[name])
-                        values["move"] = _change(now[name], before[name], head) / max(moved, 1e-6)
+                        values |= {CHANGE: _change(now[name], before[name], head), TRUE_CHANGE: moved}
                         misses[name] += found[name] is None
                         for kind, value in values.items():
                             performance.values[kind].append(value)

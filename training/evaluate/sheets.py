@@ -41,7 +41,7 @@ def cross_sheet(
     portrait: Portrait, reel: Reel, runtimes: Mapping[str, Runtime], looks: int = LOOKS
 ) -> dict[str, Pixels]:
     """Rows of a sheet: the driver with landmarks, then somebody else's portrait moved by each system."""
-    picked = np.linspace(0, len(reel) - 1, looks + 1).round().astype(int)[1:].tolist()
+    picked = np.unique(np.linspace(0, len(reel) - 1, looks + 1).round().astype(int)[1:]).tolist()
     aspect = reel.frames[0].shape[0] / reel.frames[0].shape[1]
     rows = {"driver": np.concatenate([_square(driver_view(_tick(reel, k), VIEW_PX, aspect)) for k in picked], 1)}
     for name, runtime in runtimes.items():

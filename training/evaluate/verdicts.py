@@ -9,11 +9,12 @@ from typing import Final, Literal
 import numpy as np
 
 from training.evaluate.reenactment import Reenactment
-from training.evaluate.systems import BASELINES, MODEL, NO_CACHE, NO_RECYCLE
+from training.evaluate.systems import BASELINES, MODEL, NO_CACHE, NO_RECYCLE, WARP
 
 Means = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Clip → system → measure → mean over frames."""
 
+JITTER: Final = "jitter"
 RESAMPLED: Final = 10_000
 WORST_DB: Final = -0.05
 HIGHER: Final = ("psnr", "ssim", "msssim", "corr")
@@ -63,19 +64,20 @@ def verdicts(means: Means) -> list[Verdict]:
     return [line for line in lines if not np.isnan(line.value)]
 
 
-def memory_lines(means: Means) -> list[Verdict]:
-    """The model against itself without memory: how far its frame-to-frame change is from the truth's."""
+def stability_lines(means: Means) -> list[Verdict]:
+    """Jitter before a still driver: against the warp, and against the same model without its memory."""
     lines = []
-    for other in (NO_RECYCLE, NO_CACHE):
-        values = [
-            abs(systems[MODEL]["move"] - 1) - abs(systems[other]["move"] - 1)
+    for other in (WARP, NO_RECYCLE, NO_CACHE):
+        pairs = [
+            (systems[MODEL][JITTER], systems[other][JITTER])
             for systems in means.values()
-            if other in systems
+            if JITTER in systems.get(other, {})
         ]
-        if values:
-            low, high = bootstrap(values)
-            value = float(np.mean(values))
-            lines.append(Verdict(f"change, distance from the truth's − {other}", "< 0", value, low, high, value < 0))
+        if pairs:
+            mine, others = (float(np.mean(values)) for values in zip(*pairs, strict=True))
+            value = mine / max(others, 1e-9)
+            low, high = bootstrap([a / max(b, 1e-9) for a, b in pairs])
+            lines.append(Verdict("still driver, jitter", f"≤ 1 × {other}", value, low, high, value <= 1))
     return lines
 
 

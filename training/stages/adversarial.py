@@ -6,8 +6,9 @@ pictures come in pairs, reconstruction of latents and of pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from training.losses import latent_huber, penalty, relativistic
 from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
 from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
+from training.stages.codec import LAST_LAYER
 from training.trainee import Trainee
 from training.walk import Walk, frames_of, student_walk, teacher_walk
 from training.windows import face_windows
@@ -77,16 +79,24 @@ class AdversarialStage:
         self.model, self.config, self.judge = model, config, judge
         self.frames = config.frames
         parts = ("conditioner", "generator", *(("decoder",) if config.train_decoder else ()))
-        # RMSProp with a decay of 0.9 is Adam without its first moment.
-        self._trainee = Trainee(
-            model, parts, lambda weights: torch.optim.Adam(weights, config.lr, (0.0, 0.9), fused=True), config.ema
-        )
+        self._trainee = Trainee(model, parts, self._optimiser, config.ema)
         self._judge_optimiser = torch.optim.Adam(judge.parameters(), config.judge_lr, (0.0, 0.9), fused=True)
         self.networks: Mapping[str, nn.Module] = {**self._trainee.networks, "discriminator": judge}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
             "generator": self._trainee.optimiser,
             "discriminator": self._judge_optimiser,
         }
+
+    def _optimiser(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Momentum helps reconstruction and hurts the game; the decoder's last layer speaks in pixels: it is slow."""
+        last = set(self.model.decoder.last.parameters())
+        groups: list[dict[str, Any]] = [{"params": [w for w in weights if w not in last]}]
+        if self.config.train_decoder:
+            groups.append({"params": list(last), "lr": LAST_LAYER * self.config.lr})
+        if not self.config.game_weight:
+            return torch.optim.AdamW(groups, self.config.lr, (0.9, 0.99), weight_decay=0.01, fused=True)
+        # RMSProp with a decay of 0.9 is Adam without its first moment.
+        return torch.optim.Adam(groups, self.config.lr, (0.0, 0.9), fused=True)
 
     def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
         """One update of both players. Gradients of all segments are gathered; only one segment is held at a time."""
