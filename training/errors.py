@@ -28,3 +28,7 @@ class DivergedError(TrainingError):
 
 class OutOfMemoryError(TrainingError):
     """The device is too small for the settings."""
+
+
+class ParityError(TrainingError):
+    """Exported graphs do not compute what the network computes."""

@@ -20,11 +20,13 @@ class KV(NamedTuple):
     Attributes:
         keys, values: segments of (B, H, n·T, K), keys already roped.
         positions: (B, frames) int64, the frame each T keys belong to, over all segments; -1 = empty.
+        joined: whether attention joins the segments for a fused kernel; a copy, which may still be the faster way.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     positions: Tensor
+    joined: bool = False
 
 
 class Cache(Protocol):
@@ -110,16 +112,18 @@ class RingInput:
         keys, values: (1, H, N·T, K).
         bias: (1, 1, 1, (1 + N + 1)·T), sink, ring and current frame.
         taken: the current frame's (keys, values), for the caller.
+        joined: see `KV`.
     """
 
     keys: Tensor
     values: Tensor
     taken: list[tuple[Tensor, Tensor]]
+    joined: bool = False
 
     def append(self, k_BHTK: Tensor, v_BHTK: Tensor, frame_B: Tensor) -> KV:
         """Hands the frame's own keys and values out."""
         self.taken.append((k_BHTK, v_BHTK))
-        return KV((self.keys, k_BHTK), (self.values, v_BHTK), frame_B)
+        return KV((self.keys, k_BHTK), (self.values, v_BHTK), frame_B, self.joined)
 
 
 def attention_bias(positions: Tensor, frame_B: Tensor, window: int, tokens: int) -> Tensor:

@@ -42,7 +42,7 @@ def export(source: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if source != folder / WEIGHTS:
         shutil.copyfile(source, folder / WEIGHTS)
-    weights = {name: _write(graph(model).eval(), folder / f"{name}.onnx") for name, graph in GRAPHS.items()}
+    weights = {name: write_graph(graph(model).eval(), folder / f"{name}.onnx") for name, graph in GRAPHS.items()}
     (folder / INDEX).write_text(json.dumps(weights, indent=1) + "\n")
 
 
@@ -53,7 +53,7 @@ def export_preset(preset: str, folder: Path, seed: int = 0) -> None:
     export(path, folder)
 
 
-def _write(module: Any, path: Path) -> list[str]:
+def write_graph(module: Any, path: Path, opset: int = OPSET) -> list[str]:
     """Exports one graph and takes the weights out of it; their names are left, in order."""
     import onnx
 
@@ -67,7 +67,7 @@ def _write(module: Any, path: Path) -> list[str]:
             input_names=inputs,
             output_names=outputs,
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=opset,
             verbose=False,
             optimize=False,
         )

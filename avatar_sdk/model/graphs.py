@@ -41,9 +41,10 @@ class PortraitGraph(nn.Module):
 class GeneratorGraph(nn.Module):
     """One latent from pure noise, and the current frame's keys and values for the caller to put into the ring."""
 
-    def __init__(self, model: AvatarModel) -> None:
+    def __init__(self, model: AvatarModel, joined: bool = False) -> None:
+        """`joined`: see `KV`."""
         super().__init__()
-        self.model = model
+        self.model, self.joined = model, joined
 
     def forward(
         self,
@@ -77,7 +78,7 @@ class GeneratorGraph(nn.Module):
             torch.ones(1),
             torch.zeros(1, dtype=torch.int64),
             [Sink(k, v) for k, v in zip(sink_keys, sink_values, strict=True)],
-            [RingInput(k, v, taken) for k, v in zip(ring_keys, ring_values, strict=True)],
+            [RingInput(k, v, taken, self.joined) for k, v in zip(ring_keys, ring_values, strict=True)],
             ropes=((cos[0], sin[0]), (cos[1], sin[1])),
             bias=bias,
         )

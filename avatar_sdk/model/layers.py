@@ -44,7 +44,12 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def attend(q_BHTK: Tensor, kv: KV, bias: Tensor | None) -> Tensor:
-    """Softmax attention over all segments of `kv`; only scores are joined, never keys or values."""
+    """Softmax attention over all segments of `kv`; unless asked for, only scores are joined, not keys and values."""
+    if kv.joined:
+        # A mask of the scores' own shape is what lets an exporter keep the kernel whole.
+        keys, values = torch.cat(kv.keys, -2), torch.cat(kv.values, -2)
+        full = None if bias is None else bias.expand(*q_BHTK.shape[:-1], -1)
+        return F.scaled_dot_product_attention(q_BHTK, keys, values, attn_mask=full)
     if len(kv.keys) == 1:
         return F.scaled_dot_product_attention(q_BHTK, kv.keys[0], kv.values[0], attn_mask=bias)
     q_BHTK = q_BHTK / math.sqrt(q_BHTK.shape[-1])
@@ -110,7 +115,7 @@ class SelfAttention(nn.Module):
             rows = len(x_BTD)
             keys = rotate(sink.keys, *sink_rope).expand(rows, -1, -1, -1)
             values = sink.values.expand(rows, -1, -1, -1)
-            mixed = attend(q, KV((keys, *kv.keys), (values, *kv.values), kv.positions), bias(kv.positions))
+            mixed = attend(q, KV((keys, *kv.keys), (values, *kv.values), kv.positions, kv.joined), bias(kv.positions))
         return torch.as_tensor(self.o(mixed.transpose(1, 2).flatten(-2)))
 
 

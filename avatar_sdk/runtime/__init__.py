@@ -15,6 +15,7 @@ SHIPPED: Final = ("lite",)
 
 ASSETS: Final = Path(__file__).parent.parent / "assets"
 TORCH: Final = "torch:"
+CUDA: Final = "cuda:"
 
 
 def load_runtime(model: str) -> Runtime:
@@ -22,7 +23,7 @@ def load_runtime(model: str) -> Runtime:
 
     Args:
         model: "warp" (no network), "lite" (shipped) or the path of an exported folder; with "torch:" in front it runs
-            on PyTorch instead of ONNX Runtime.
+            on PyTorch instead of ONNX Runtime, with "cuda:" on ONNX Runtime's CUDA provider.
 
     Raises:
         InvalidConfigError: no such model, or its files do not fit.
@@ -32,7 +33,7 @@ def load_runtime(model: str) -> Runtime:
         from avatar_sdk.runtime.warp import WarpRuntime
 
         return WarpRuntime()
-    name = model.removeprefix(TORCH)
+    name = model.removeprefix(TORCH).removeprefix(CUDA)
     folder = ASSETS / name if name in SHIPPED else Path(name)
     if not folder.is_dir():
         raise InvalidConfigError(
@@ -45,4 +46,5 @@ def load_runtime(model: str) -> Runtime:
         return TorchRuntime(folder / WEIGHTS)
     from avatar_sdk.runtime.onnx import OnnxRuntime
 
-    return OnnxRuntime(folder)
+    providers = ("CUDAExecutionProvider",) if model.startswith(CUDA) else ()
+    return OnnxRuntime(folder, (*providers, "CPUExecutionProvider"))
