@@ -53,8 +53,8 @@ def test_every_variant_runs_and_says_what_it_costs(source: Path, clips: list[Cli
     assert all(one.kept and one.time_ms > 0 for one in done.trials)
     plain = list(play(OnnxNetwork(_plain(source, tmp_path)), clips[-1]))
     kept = list(play(OnnxNetwork(tmp_path / "out"), clips[-1]))
-    apart = np.abs(np.stack([a.residual - b.residual for a, b in zip(plain, kept, strict=True)]))
-    assert 0 < apart.max() < 0.2
+    apart = np.mean([np.abs(a.residual - b.residual) for a, b in zip(plain, kept, strict=True)])
+    assert 0 < apart < 0.25 * np.mean([np.abs(a.residual) for a in plain])
     assert len(json.loads((tmp_path / "out/export.json").read_text())["trials"]) == 3
 
 

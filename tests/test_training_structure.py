@@ -16,7 +16,7 @@ WITHOUT_TORCH = ("heads/", "pairs.py", "synthesize.py", "data/clip.py", "data/sh
 FREE_OF = {
     "mediapipe": ("heads/statistics.py", "evaluate/landmarks.py"),
     "grpc": (),
-    "onnxruntime": (),
+    "onnxruntime": ("export/variants.py",),
 }
 """Package → files that may import it, inside functions."""
 

@@ -47,7 +47,8 @@ class RunConfig:
         log_every: steps between two lines of the curve.
         save_every_s: seconds between two saved states.
         device: "cpu", "cuda" or "cuda:1".
-        half: whether CUDA computes in bfloat16; weights and optimisers stay in float32.
+        half: whether to compute in bfloat16; weights and optimisers stay in float32. None = on CUDA only: few CPUs
+            gain by it.
         warm_up: steps in which the learning rate rises to what the stage's optimisers ask for.
     """
 
@@ -57,7 +58,7 @@ class RunConfig:
     log_every: int = 10
     save_every_s: float = 120.0
     device: str = "cpu"
-    half: bool = True
+    half: bool | None = None
     warm_up: int = 50
 
 
@@ -194,7 +195,7 @@ def _cut_log(path: Path, step: int) -> None:
 
 def _mixed(config: RunConfig) -> torch.autocast:
     kind = config.device.split(":")[0]
-    return torch.autocast(kind, torch.bfloat16, enabled=config.half and kind == "cuda")
+    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda" if config.half is None else config.half)
 
 
 @contextmanager

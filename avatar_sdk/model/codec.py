@@ -157,7 +157,8 @@ class Decoder(nn.Module):
 
     def _skips(self, guide_BCHW: Tensor) -> list[Tensor]:
         """The warped portrait at every stage, coarsest first."""
-        pyramid = [guide_BCHW]
-        for conv in self.skips:
-            pyramid.append(conv(pyramid[-1]))
-        return pyramid[:0:-1]
+        x, pyramid = self.skips[0](guide_BCHW), []
+        for conv in self.skips[1:]:
+            pyramid.append(x)
+            x = conv(F.silu(x))
+        return [x, *pyramid[::-1]]

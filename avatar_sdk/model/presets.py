@@ -31,7 +31,7 @@ class GeneratorConfig:
     ffn_dim: int = 768
     grid: int = 8
     latent_channels: int = 16
-    condition_channels: int = 48
+    condition_channels: int = 96
     window: int = 8
     text_dim: int = 0
     freq_dim: int = 256
@@ -70,7 +70,7 @@ class CodecConfig:
 
     crop_px: int = 256
     channels: tuple[int, ...] = (96, 64, 48, 32, 16)
-    condition_channels: tuple[int, ...] = (16, 32, 48)
+    condition_channels: tuple[int, ...] = (32, 64, 96)
     latent_channels: int = 16
     memories: int = 3
 

@@ -35,6 +35,7 @@ def _adapt(
     portable: options.Portable = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    half: options.Half = None,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -49,5 +50,5 @@ def _adapt(
     model, stages = initial_model(run, AdaptStage.name, init, None, seed, needs="codec")
     stage = AdaptStage(model, AdaptConfig(frames=frames, lr=lr, shift=shift, forget=forget))
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
-    config = RunConfig(steps, minutes, seed, device=where)
+    config = RunConfig(steps, minutes, seed, device=where, half=half)
     options.report(run, session(stage, batches, run, config, stages, portable))

@@ -61,6 +61,7 @@ def _adversarial(
     portable: options.Portable = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    half: options.Half = None,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -99,5 +100,5 @@ def _adversarial(
     )
     stage = AdversarialStage(model, Discriminator(judge_model(run, judge, model), discriminator), config)
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
-    run_config = RunConfig(steps, minutes, seed, device=where)
+    run_config = RunConfig(steps, minutes, seed, device=where, half=half)
     options.report(run, session(stage, batches, run, run_config, stages, portable))

@@ -34,6 +34,7 @@ def _codec(
     adversarial_from: Annotated[int | None, typer.Option(help="Step from which a discriminator plays.")] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    half: options.Half = None,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -47,5 +48,5 @@ def _codec(
     model, stages = initial_model(run, CodecStage.name, init, preset, seed)
     stage = CodecStage(model, CodecStageConfig(lr=lr, window_px=window_px, adversarial_from=adversarial_from))
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=CodecStage.frames, seed=seed))
-    result = train(stage, batches, run, RunConfig(steps, minutes, seed, device=where), stages)
+    result = train(stage, batches, run, RunConfig(steps, minutes, seed, device=where, half=half), stages)
     options.report(run, result)

@@ -34,6 +34,7 @@ def _distill(
     portable: options.Portable = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    half: options.Half = None,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -48,5 +49,5 @@ def _distill(
     model, stages = initial_model(run, DistillStage.name, init, None, seed, needs="adapt")
     stage = DistillStage(model, DistillConfig(frames=frames, lr=lr, shift=shift))
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
-    config = RunConfig(steps, minutes, seed, device=where)
+    config = RunConfig(steps, minutes, seed, device=where, half=half)
     options.report(run, session(stage, batches, run, config, stages, portable))

@@ -31,6 +31,10 @@ Portable = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed and data give the same curve.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Half = Annotated[
+    bool | None,
+    typer.Option(help="Compute in bfloat16. Default: on CUDA; CPUs with AMX gain by it too.", show_default=False),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: PyTorch's.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")]
 
