@@ -98,6 +98,18 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
         shards[2]
 
 
+def test_two_processes_never_write_into_one_folder(tmp_path: Path) -> None:
+    stored(tmp_path)
+    assert not (tmp_path / "writer.pid").exists()
+    (tmp_path / "writer.pid").write_text("1")
+    with pytest.raises(DataError, match="process 1 writes into"):
+        ShardWriter(tmp_path, {"made": "here"})
+    (tmp_path / "writer.pid").write_text("999999999")
+    with ShardWriter(tmp_path, {"made": "here"}) as writer:
+        writer.add(a_clip("late"))
+    assert "late" in {clip.name for clip in Shards(tmp_path)}
+
+
 def test_a_batch_is_the_same_whenever_it_is_asked_for(tmp_path: Path) -> None:
     shards, config = stored(tmp_path), BatchConfig(clips=2, frames=3, reuse=2)
     first, other = Batches([shards], config), Batches([shards], config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import typer
 
@@ -30,4 +31,5 @@ def main() -> None:
     """Entry point."""
     for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         os.environ.setdefault(f"{pool}_NUM_THREADS", "1")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: what was made is kept
     app(prog_name="python -m training")

@@ -29,7 +29,7 @@ def _codec(
     steps: options.Steps = 20000,
     minutes: options.Minutes = None,
     clips: options.Clips = 8,
-    lr: options.LearningRate = 1e-3,
+    lr: options.LearningRate = 5e-4,
     window_px: Annotated[int, typer.Option(min=32, help="Side of the trained window; a multiple of 32.")] = 128,
     adversarial_from: Annotated[int | None, typer.Option(help="Step from which a discriminator plays.")] = None,
     seed: options.Seed = 0,
@@ -48,5 +48,7 @@ def _codec(
     model, stages = initial_model(run, CodecStage.name, init, preset, seed)
     stage = CodecStage(model, CodecStageConfig(lr=lr, window_px=window_px, adversarial_from=adversarial_from))
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=CodecStage.frames, seed=seed))
-    result = train(stage, batches, run, RunConfig(steps, minutes, seed, device=where, half=half), stages)
+    # A decoder that overshoots in its first steps may shut for good.
+    config = RunConfig(steps, minutes, seed, device=where, half=half, warm_up=200)
+    result = train(stage, batches, run, config, stages)
     options.report(run, result)

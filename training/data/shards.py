@@ -1,7 +1,8 @@
 """Many clips on disk: tar files in the WebDataset layout, and a manifest that says where every clip lies.
 
 A folder holds `manifest.json` and `000000.tar`, `000001.tar`, …; in a tar, the files of a clip share its name. A shard
-counts only once the manifest names it, so an interrupted writer loses at most the shard it was writing.
+counts only once the manifest names it, so an interrupted writer loses at most the shard it was writing. One process
+writes at a time: `writer.pid` says which.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+import psutil
+
 from training.data.clip import Clip
 from training.errors import DataError
 
 MANIFEST: Final = "manifest.json"
+WRITER: Final = "writer.pid"
 FORMAT: Final = "avatar-sdk shards 1"
 
 
@@ -34,7 +38,8 @@ class ShardWriter:
             clips_per_shard: a shard is closed when it holds so many.
 
         Raises:
-            DataError: the folder holds a data set that was made in another way, or cannot be written.
+            DataError: the folder holds a data set that was made in another way, another process writes into it, or it
+                cannot be written.
         """
         self.folder = folder
         self._clips_per_shard = clips_per_shard
@@ -44,11 +49,13 @@ class ShardWriter:
         self._manifest: dict[str, Any] = {"format": FORMAT, "settings": self._settings, "shards": []}
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _claim(folder)
         except OSError as error:
             raise DataError(f"{folder} cannot be made: {error.strerror}") from error
         if (folder / MANIFEST).is_file():
             self._manifest = read_manifest(folder)
             if self._manifest["settings"] != self._settings:
+                (folder / WRITER).unlink()
                 raise DataError(f"{folder} holds clips made with other settings; give another folder or delete it")
 
     @property
@@ -116,6 +123,7 @@ class ShardWriter:
         """Closes the shard; Ctrl-C loses nothing that was added."""
         if kind is None or not issubclass(kind, DataError):
             self.close()
+        (self.folder / WRITER).unlink(missing_ok=True)
 
 
 class Shards:
@@ -178,6 +186,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         raise DataError(f"{path} says it is {manifest.get('format')!r}; this version reads {FORMAT!r}")
     return manifest
+
+
+def _claim(folder: Path) -> None:
+    """Makes this process the folder's writer; one that has died is succeeded.
+
+    Raises:
+        DataError: another process writes.
+    """
+    path = folder / WRITER
+    if path.is_file():
+        writer = path.read_text().strip()
+        if writer.isdigit() and int(writer) != os.getpid() and psutil.pid_exists(int(writer)):
+            raise DataError(f"process {writer} writes into {folder}; wait until it is done, or delete {path}")
+    path.write_text(str(os.getpid()))
 
 
 def _read(file: Any, offset: int, size: int) -> bytes:
