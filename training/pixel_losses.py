@@ -60,3 +60,9 @@ def stay_on_warp(picture: Tensor, guide_BFCHW: Tensor, truth: Tensor) -> Tensor:
     warp = guide_BFCHW[:, :, :3]
     right = torch.exp(-(((truth - warp).abs().mean(2, keepdim=True) / RIGHT) ** 2))
     return ((picture - warp).abs() * right).mean()
+
+
+def harm(picture: Tensor, truth: Tensor, guide_BFCHW: Tensor, weight: Tensor) -> Tensor:
+    """Mean, weighted, of how much further from the truth the picture is than the warp was; 0 where it is nearer."""
+    apart, before = ((one - truth).abs().mean(2, keepdim=True) for one in (picture, guide_BFCHW[:, :, :3]))
+    return ((apart - before).relu() * weight).mean()

@@ -54,6 +54,7 @@ def _adversarial(
     latent_weight: Annotated[float, typer.Option(min=0, help="Of paired latents.")] = 1.0,
     pixel_weight: Annotated[float, typer.Option(min=0, help="Of paired pictures.")] = 1.0,
     stay_weight: Annotated[float, typer.Option(min=0, help="Of changing the warp where it is right.")] = 0.5,
+    harm_weight: Annotated[float, typer.Option(min=0, help="Of being further from the truth than the warp.")] = 0.5,
     pixel_frames: Annotated[int, typer.Option(min=0, help="Frames decoded per segment; 0 = none.")] = 3,
     train_decoder: Annotated[
         bool, typer.Option("--train-decoder", help="Let the decoder learn from the pictures too.")
@@ -95,6 +96,7 @@ def _adversarial(
         latent_weight=latent_weight,
         pixel_weight=pixel_weight,
         stay_weight=stay_weight,
+        harm_weight=harm_weight,
         pixel_frames=pixel_frames,
         train_decoder=train_decoder,
     )

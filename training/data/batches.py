@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -67,6 +68,7 @@ class BatchConfig:
         frames: consecutive frames per clip; shorter clips are played forth and back.
         strides: every so many frames of a clip are taken, one of these at random: slower and faster motion.
         colour: strength of the shared random change of brightness, contrast, tint and saturation; 0 = none.
+        blur_px: largest deviation of a shared blur, as of small or badly focused faces; half of the clips get some.
         flip: whether half of the clips are mirrored.
         reuse: a clip that was read stays for so many steps, each time with other frames and colours; reading is slow.
         seed: the same seed gives the same batches.
@@ -76,6 +78,7 @@ class BatchConfig:
     frames: int = 8
     strides: tuple[int, ...] = (1,)
     colour: float = 0.25
+    blur_px: float = 1.2
     flip: bool = True
     reuse: int = 8
     seed: int = 0
@@ -167,21 +170,24 @@ def _batch(clip: Clip, places: NDArray[np.int64]) -> Batch:
     crop = clip.warp[places].transpose(0, 3, 1, 2)
     guide = np.concatenate([crop, clip.maps[places]], 1)
     truth = np.ascontiguousarray(clip.truth[places].transpose(0, 3, 1, 2))
-    arrays = (truth, guide, np.ascontiguousarray(clip.gate[places]), np.ascontiguousarray(clip.reference))
+    arrays = (truth, guide, np.ascontiguousarray(clip.gate[places]), clip.reference.copy())
     return Batch(*(torch.from_numpy(array)[None] for array in arrays))
 
 
 def _augmented(clip: Clip, places: NDArray[np.int64], config: BatchConfig, rng: np.random.Generator) -> Batch:
-    """Mirrors a clip and changes its colours, truth, warp and reference alike."""
+    """Mirrors a clip, blurs it and changes its colours, truth, warp and reference alike."""
     batch = _batch(clip, places)
     if config.flip and rng.random() < 0.5:
         batch = Batch(*(getattr(batch, f.name).flip(-1) for f in fields(batch)))
-    if config.colour:
-        table = torch.from_numpy(_colour_table(rng, config.colour))
-        for picture in (batch.truth_BFCHW, batch.guide_BFCHW[:, :, :3], batch.reference_BCHW[:, :3]):
-            for channel in range(3):
-                plane = picture[..., channel, :, :]
-                plane.copy_(table[channel][plane.long()])
+    blur_px = rng.uniform(0.3, config.blur_px) if config.blur_px and rng.random() < 0.5 else 0.0
+    table = _colour_table(rng, config.colour) if config.colour else None
+    for frames in (batch.truth_BFCHW[0], batch.guide_BFCHW[0, :, :3], batch.reference_BCHW[:, :3]):
+        for planes in frames.numpy():
+            for channel, plane in enumerate(planes):
+                if blur_px:
+                    cv2.GaussianBlur(plane, (0, 0), blur_px, dst=plane)
+                if table is not None:
+                    cv2.LUT(plane, table[channel], dst=plane)
     return batch
 
 

@@ -17,7 +17,7 @@ from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
 from training.discriminator import Discriminator, Kind
 from training.losses import latent_huber, penalty, relativistic
-from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
+from training.pixel_losses import composite, gradient_loss, harm, region_weights, stay_on_warp, weighted_l1
 from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
 from training.stages.codec import LAST_LAYER
@@ -44,6 +44,7 @@ class AdversarialConfig:
         pixel_weight: of the paired pictures' distance.
         gradient_weight: of edges within that.
         stay_weight: of changing the warp where it is right, within that.
+        harm_weight: of being further from the truth than the warp, within that.
         pixel_frames: consecutive frames of each segment that are decoded; 0 = none.
         window_px: side of the window around mouth or eyes that is decoded; a multiple of 32.
         train_decoder: whether the decoder learns from the pictures too.
@@ -63,6 +64,7 @@ class AdversarialConfig:
     pixel_weight: float = 1.0
     gradient_weight: float = 0.7
     stay_weight: float = 0.5
+    harm_weight: float = 0.5
     pixel_frames: int = 3
     window_px: int = 128
     train_decoder: bool = False
@@ -149,7 +151,8 @@ class AdversarialStage:
             pictures = self._picture_losses(walk, rng)
             metrics |= pictures
             edges, stay = config.gradient_weight * pictures["edges"], config.stay_weight * pictures["stay"]
-            loss = loss + config.pixel_weight * (pictures["l1"] + edges + stay)
+            worse = config.harm_weight * pictures["harm"]
+            loss = loss + config.pixel_weight * (pictures["l1"] + edges + stay + worse)
         return {"loss": loss, **metrics}
 
     def _picture_losses(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
@@ -168,5 +171,6 @@ class AdversarialStage:
             "l1": weighted_l1(picture, truth, weight),
             "edges": gradient_loss(picture, truth, weight),
             "stay": stay_on_warp(picture, guide, truth),
+            "harm": harm(picture, truth, guide, weight),
             "warp_l1": weighted_l1(guide[:, :, :3], truth, weight),
         }
