@@ -76,7 +76,7 @@ class GrowingCache:
         self.keys.append(k_BHTK)
         self.values.append(v_BHTK)
         self.frames.append(frame_B)
-        return KV(tuple(self.keys), tuple(self.values), torch.stack(self.frames, 1))
+        return KV(tuple(self.keys), tuple(self.values), torch.stack(self.frames, 1), joined=True)
 
     def detach(self) -> None:
         """Cuts the graph: what follows sees the past but sends no gradient into it."""

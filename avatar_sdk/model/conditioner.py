@@ -22,7 +22,7 @@ _FIRST: Final = 4
 
 def guide_from_bytes(guide_BCHW: Tensor) -> Tensor:
     """(B, 11, H, W) in [-1, 1] from uint8 planes in [0, 255]: RGB of the warped crop, then the pose maps."""
-    return guide_BCHW.float() * (2 / 255) - 1
+    return guide_BCHW * (2 / 255) - 1
 
 
 class Conditioner(nn.Module):
