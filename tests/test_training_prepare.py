@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from avatar_client.capture import VideoSource
 from avatar_client.errors import InvalidConfigError
+from media_files import write_video
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from avatar_sdk.motion.measures import Measures
-from tests.media_files import write_video
 from training.data import Shards
 from training.errors import DataError
 from training.interruption import Budget

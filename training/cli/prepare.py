@@ -56,7 +56,6 @@ def _prepare(
 
     from training.data import Shards
     from training.data.sheet import clip_sheet
-    from training.errors import DataError
     from training.prepare.config import PrepareConfig
     from training.prepare.preparation import prepare
     from training.prepare.table import print_report
@@ -77,9 +76,8 @@ def _prepare(
     print_report(Console(), done.report)
     if not done.finished:
         typer.echo(f"{out}: {done.clips} new clips, to be continued by the same command")
+    done.check()
     if not any(one.clips for one in done.report.videos.values()):
-        if done.finished:
-            raise DataError(f"no clip could be made of {len(done.report.videos)} videos; the reasons stand above")
         return
     shards = Shards(out)
     if done.finished:

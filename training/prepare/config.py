@@ -32,6 +32,7 @@ class PrepareConfig:
         neutral: a take's best portrait must be nearer to a straight look and a relaxed face than this; 0 = perfect.
         size_px: side of the portrait.
         framing: field of view of the portrait. Unit: face sizes.
+        share: only so much of each video, from its beginning. Range: (0, 1].
 
     Raises:
         InvalidConfigError: a value is out of range.
@@ -53,6 +54,7 @@ class PrepareConfig:
     neutral: float = 3.5
     size_px: int = 512
     framing: float = FRAMINGS["face"]
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.frames <= MAX_FRAMES:
@@ -66,6 +68,8 @@ class PrepareConfig:
         for name in ("blur", "cut"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidConfigError(f"{name} is {getattr(self, name):g}; it must be in [0, 1]", field=name)
+        if not 0 < self.share <= 1:
+            raise InvalidConfigError(f"share is {self.share:g}; it must be in (0, 1]", field="share")
         for name in ("fps", "side_px", "min_face_px", "faces_every", "gap_s"):
             if getattr(self, name) <= 0:
                 raise InvalidConfigError(f"{name} is {getattr(self, name):g}; it must be above 0", field=name)

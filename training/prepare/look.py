@@ -73,8 +73,21 @@ class Look:
         return max(right - left, bottom - top)
 
 
-def looks(path: Path, config: PrepareConfig, reader: PortraitReader, first: int = 0) -> Generator[Look, None, None]:
-    """Every frame from number `first` on, thinned out to the wanted rate.
+def looks(
+    path: Path,
+    config: PrepareConfig,
+    reader: PortraitReader,
+    first: int = 0,
+    span_s: tuple[float, float] = (0.0, math.inf),
+) -> Generator[Look, None, None]:
+    """Frames, thinned out to the wanted rate.
+
+    Args:
+        path: of the video.
+        config: how it is looked at.
+        reader: counts faces.
+        first: number of the first frame that is wanted.
+        span_s: only those from the first of these times on and before the second, counted from the file's first frame.
 
     Raises:
         InvalidVideoError: the file cannot be read, or not to its end.
@@ -84,8 +97,13 @@ def looks(path: Path, config: PrepareConfig, reader: PortraitReader, first: int 
     faces = shown = 0
     with VideoSource(path) as video, ExitStack() as stack:
         tracker = stack.enter_context(PoseTracker(TRACKING))
+        begin_us: int | None = None
         for index, (frame, time_us) in enumerate(video):
-            if index < first or time_us - last_us < 0.75e6 / config.fps:
+            begin_us = time_us if begin_us is None else begin_us
+            at_s = (time_us - begin_us) / 1e6
+            if at_s >= span_s[1]:
+                break
+            if index < first or at_s < span_s[0] or time_us - last_us < 0.75e6 / config.fps:
                 continue
             image = reduced(frame, config.side_px)
             cut = finder.see(image, time_us)

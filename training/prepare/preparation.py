@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from avatar_client.capture import VideoSource
-from avatar_client.errors import InvalidVideoError
+from avatar_client.errors import InvalidPortraitError, InvalidVideoError
 from avatar_client.tracking import quiet_mediapipe
 
 from avatar_sdk.driver import DEFAULT_FPS, frame_count
@@ -42,6 +44,12 @@ class Prepared:
     report: Report
     clips: int
     finished: bool
+
+    def check(self) -> None:
+        """Raises DataError when everything was read and nothing of it can be used."""
+        videos = self.report.videos.values()
+        if self.finished and not any(one.clips for one in videos):
+            raise DataError(f"no clip could be made of {len(videos)} videos; the reasons stand above")
 
 
 def prepare(sources: Sequence[Path], out: Path, config: PrepareConfig, minutes: float | None = None) -> Prepared:
@@ -78,6 +86,10 @@ def quiet_reader() -> Iterator[PortraitReader]:
     """Finds faces in single pictures, without MediaPipe's own remarks."""
     with quiet_mediapipe():
         reader = PortraitReader()
+        blank = np.zeros((64, 64, 3), np.uint8)
+        with suppress(InvalidPortraitError):  # the graphs load, and speak, when they are first used
+            reader.find_face(blank)
+        reader.find_person(blank)
     with reader:
         yield reader
 
@@ -131,18 +143,19 @@ class _Session:
             with VideoSource(path) as video:
                 record.fps, record.width_px, record.height_px = video.fps, video.width_px, video.height_px
             total = frame_count(path, record.fps or DEFAULT_FPS)
+            until_s = _until_s(path, total, record.fps or DEFAULT_FPS, self._config.share)
         except InvalidVideoError as error:
             record.error, record.done = str(error), True
             return
-        with progress(title, total) as bar:
-            record.done = self._make(path, record, bar)
+        with progress(title, round(self._config.share * total)) as bar:
+            record.done = self._make(path, record, until_s, bar)
         self.finished &= record.done
         self._save()
 
-    def _make(self, path: Path, record: VideoRecord, bar: Callable[[int], None]) -> bool:
+    def _make(self, path: Path, record: VideoRecord, until_s: float, bar: Callable[[int], None]) -> bool:
         """Whether the video was read to its end."""
         story = Story(shot=len(record.cuts_s))
-        seen = looks(path, self._config, self._reader, record.next_frame)
+        seen = looks(path, self._config, self._reader, record.next_frame, (0.0, until_s))
         info = {"video": Path(record.path).name}
         for take in takes(_readable(seen, record, bar), self._config, story, self._budget.spent):
             chosen = choose_portrait(take, self._config, self._reader)
@@ -170,6 +183,19 @@ class _Session:
         self._shards.close()
         self._report.save(self._shards.folder)
         self._unsaved = 0
+
+
+def _until_s(path: Path, frames: int, fps: float, share: float) -> float:
+    """Where the wanted share of a video ends.
+
+    Raises:
+        InvalidVideoError: the file does not tell its length.
+    """
+    if share == 1:
+        return math.inf
+    if not frames:
+        raise InvalidVideoError(f"{path} does not tell its length; convert it, e.g. to mp4")
+    return share * frames / fps
 
 
 def _readable(seen: Generator[Look, None, None], record: VideoRecord, bar: Callable[[int], None]) -> Iterator[Look]:
