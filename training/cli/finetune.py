@@ -14,6 +14,7 @@ EXAMPLES = examples(
     "python -m training finetune me.mp4 --run runs/me",
     "python -m training finetune me.mp4 --run runs/me --minutes 60   (goes on)",
     "python -m training finetune me/ --run runs/me --model runs/lite/model.safetensors --device cuda",
+    "python -m training finetune me.mp4 --run runs/me --portrait me.jpg",
     "python -m training finetune me.mp4 --run runs/me --parts decoder --parts generator.head",
 )
 
@@ -32,6 +33,10 @@ def _finetune(
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Of training in this session; preparing and judging come on top.")
     ] = 20.0,
+    portrait: Annotated[
+        Path | None,
+        typer.Option(help="Photo of the same person that will be the avatar's. Default: frames of the clips."),
+    ] = None,
     steps: options.Steps = 20_000,
     held_out: Annotated[float, typer.Option(help="Share at the end of each clip that is kept for the test.")] = 0.2,
     parts: Annotated[
@@ -71,7 +76,7 @@ def _finetune(
         comparison=ComparisonConfig(step=step),
     )
     training = RunConfig(steps, minutes, seed, save_every_s=60.0, device=where)
-    done = finetune(clips, run, config, training, Console())
+    done = finetune(clips, run, config, training, Console(), portrait)
     if done.result is None:
         typer.echo(f"{run}: preparing is to be continued by the same command")
         return

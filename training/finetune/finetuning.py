@@ -116,19 +116,27 @@ def all_parts() -> tuple[str, ...]:
 
 
 def finetune(
-    clips: Sequence[Path], run: Path, config: FinetuneConfig, training: RunConfig, console: Console
+    clips: Sequence[Path],
+    run: Path,
+    config: FinetuneConfig,
+    training: RunConfig,
+    console: Console,
+    photo: Path | None = None,
 ) -> Finetuned:
     """Prepares, trains, and compares; each goes on where an earlier session has stopped.
 
+    With a `photo` of the same person that one is the portrait; else frames of the clips are.
+
     Raises:
         InvalidConfigError: the model is not trained, or has no such parts.
+        InvalidPortraitError: the photo cannot be used.
         DataError: no clip can be used, or the folder is full or belongs to another model.
         DivergedError: the loss is no longer a number; the last saved state is good.
     """
     weights = trained_weights(config.model)
     _begin(run, weights)
     cutting = replace(config.prepare, share=1 - config.held_out)
-    prepared = prepare(clips, run / DATA, cutting)
+    prepared = prepare(clips, run / DATA, cutting, photo=photo)
     print_report(console, prepared.report)
     prepared.check()
     if not prepared.finished:
@@ -137,7 +145,7 @@ def finetune(
     if result.interrupted or not result.step:
         return Finetuned(prepared, result)
     with quiet_reader() as reader:
-        reels = held_out(list(prepared.report.videos.values()), cutting, reader)
+        reels = held_out(list(prepared.report.videos.values()), cutting, reader, photo)
     if not reels:
         console.print(f"nothing to test on: the last {config.held_out:.0%} of the clips hold no usable take")
         return Finetuned(prepared, result)

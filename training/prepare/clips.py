@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from avatar_client.errors import InvalidPortraitError
 from avatar_client.tracking import quiet_mediapipe
@@ -36,12 +37,18 @@ class Chosen:
     Attributes:
         look: the frame.
         portrait: made of it.
-        score: 0 = looks straight ahead, eyes open, mouth at rest; 1 = clearly not.
+        score: 0 = looks straight ahead, eyes open, mouth at rest; 1 = clearly not. For a photo: 0 = the frame matches.
+        levels: (256, 1, 3) uint8, what the video's colours become; None = what they are.
     """
 
     look: Look
     portrait: Portrait
     score: float
+    levels: Pixels | None = None
+
+    def coloured(self, image: Pixels) -> Pixels:
+        """A frame of the video in the portrait's colours."""
+        return image if self.levels is None else np.asarray(cv2.LUT(image, self.levels), np.uint8)
 
 
 def choose_portrait(take: Take, config: PrepareConfig, reader: PortraitReader) -> Chosen | None:
@@ -138,7 +145,7 @@ def _lack(look: Look) -> float:
 def _clip(name: str, looks: list[Look], chosen: Chosen, info: dict[str, Any]) -> Clip:
     assert chosen.look.face is not None
     footage = Footage(
-        frames=[look.image for look in looks],
+        frames=[chosen.coloured(look.image) for look in looks],
         faces=np.stack([look.face for look in looks if look.face is not None]),
         times_us=np.array([look.time_us for look in looks], np.int64),
         affine=chosen.portrait.affine,

@@ -130,6 +130,16 @@ def looks(
             last_us, shown = time_us, shown + 1
 
 
+def look_at(image: Pixels, index: int) -> Look | None:
+    """A single picture, already reduced; None = no face."""
+    with PoseTracker(TRACKING) as tracker:
+        pose = tracker.track(image, 0)
+    if not pose.face_present:
+        return None
+    blur = face_blur(image, pose.face)
+    return Look(index, 0, image, pose.face, Measures.of(pose.face), 1, False, blur, False)
+
+
 def reduced(frame: Pixels, side_px: int) -> Pixels:
     """The frame, at most `side_px` on its longer side."""
     scale = side_px / max(frame.shape[:2])

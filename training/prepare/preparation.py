@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,17 +16,22 @@ from avatar_client.errors import InvalidPortraitError, InvalidVideoError
 from avatar_client.tracking import quiet_mediapipe
 
 from avatar_sdk.driver import DEFAULT_FPS, frame_count
-from avatar_sdk.portrait import PortraitReader
+from avatar_sdk.portrait import PortraitConfig, PortraitReader, load_portrait
+from avatar_sdk.portrait.photo import read_photo
 from avatar_sdk.progress import progress
 from training.data import ShardWriter
 from training.errors import DataError
 from training.evaluate.reel import clips_in
 from training.interruption import Budget, stop_signals
-from training.prepare.clips import choose_portrait, clips_of
+from training.prepare.clips import Chosen, choose_portrait, clips_of
 from training.prepare.config import PrepareConfig
 from training.prepare.look import Look, looks
+from training.prepare.photo import PhotoMatcher
 from training.prepare.record import Report, TakeRecord, VideoRecord, clip_prefix
-from training.prepare.segments import Fate, Story, takes
+from training.prepare.segments import Fate, Story, Take, takes
+
+Choose = Callable[[Take], Chosen | None]
+"""A take's portrait; None = there is none."""
 
 SAVED_EVERY: Final = 32
 """Clips after which a shard is closed and the report written; a video's end does so too."""
@@ -52,7 +58,13 @@ class Prepared:
             raise DataError(f"no clip could be made of {len(videos)} videos; the reasons stand above")
 
 
-def prepare(sources: Sequence[Path], out: Path, config: PrepareConfig, minutes: float | None = None) -> Prepared:
+def prepare(
+    sources: Sequence[Path],
+    out: Path,
+    config: PrepareConfig,
+    minutes: float | None = None,
+    photo: Path | None = None,
+) -> Prepared:
     """Reads videos, and writes clips into shards; goes on where an earlier session has stopped.
 
     Ctrl-C and SIGTERM end it after the current take; what is written by then is whole. A video that cannot be read, or
@@ -63,22 +75,40 @@ def prepare(sources: Sequence[Path], out: Path, config: PrepareConfig, minutes: 
         out: folder of the data set; `report.json` is written beside the shards.
         config: must be the one that `out` was begun with.
         minutes: stop after so long; None = when all are done.
+        photo: of the same person, to be every take's portrait; None = each take has one of its own frames.
 
     Raises:
+        InvalidPortraitError: the photo cannot be used.
         DataError: there is no video at all, `out` was begun otherwise or cannot be written; whole shards stay.
     """
     videos, problems = _find(sources)
     if out.is_file():
         raise DataError(f"{out} is a file; the last thing to give is the folder where the clips go")
     settings = {"source": "videos", **asdict(config)}
+    if photo is not None:
+        settings["photo_sha256"] = hashlib.sha256(read_photo(photo)).hexdigest()
     with stop_signals() as stop, ShardWriter(out, settings) as shards, quiet_reader() as reader:
         report = Report.load(out, settings)
         report.problems = problems
-        session = _Session(shards, report, config, reader, Budget.of(minutes, stop))
+        choose = chooser(photo, config, reader)
+        session = _Session(shards, report, config, reader, choose, Budget.of(minutes, stop))
         for number, path in enumerate(videos, 1):
             session.read(path, f"{path.name} ({number} of {len(videos)})")
         report.save(out)
         return Prepared(report, session.clips, session.finished)
+
+
+def chooser(photo: Path | None, config: PrepareConfig, reader: PortraitReader) -> Choose:
+    """What finds a take's portrait.
+
+    Raises:
+        InvalidPortraitError: the photo cannot be used.
+    """
+    if photo is None:
+        return lambda take: choose_portrait(take, config, reader)
+    framed = PortraitConfig(width_px=config.size_px, height_px=config.size_px, framing=config.framing)
+    matcher = PhotoMatcher(load_portrait(photo, framed, reader))
+    return lambda take: matcher.choose(take, config.neutral)
 
 
 @contextmanager
@@ -112,12 +142,18 @@ class _Session:
     """One run of the command."""
 
     def __init__(
-        self, shards: ShardWriter, report: Report, config: PrepareConfig, reader: PortraitReader, budget: Budget
+        self,
+        shards: ShardWriter,
+        report: Report,
+        config: PrepareConfig,
+        reader: PortraitReader,
+        choose: Choose,
+        budget: Budget,
     ) -> None:
         self.clips = 0
         self.finished = True
         self._shards, self._report, self._config = shards, report, config
-        self._reader, self._budget = reader, budget
+        self._reader, self._choose, self._budget = reader, choose, budget
         self._known = shards.names
         self._seen: dict[str, Path] = {}
         self._unsaved = 0
@@ -158,7 +194,7 @@ class _Session:
         seen = looks(path, self._config, self._reader, record.next_frame, (0.0, until_s))
         info = {"video": Path(record.path).name}
         for take in takes(_readable(seen, record, bar), self._config, story, self._budget.spent):
-            chosen = choose_portrait(take, self._config, self._reader)
+            chosen = self._choose(take)
             if chosen is None:
                 story.tell(take.looks, Fate.NO_PORTRAIT)
             else:

@@ -27,7 +27,7 @@ class Fate(Enum):
     SEVERAL_FACES = "several faces"
     SMALL_FACE = "small face"
     AT_THE_EDGE = "face out of the picture"
-    SHORT = "too short between cuts"
+    SHORT = "too short"
     BETWEEN = "between clips"
     BLURRED = "blurred"
     STATIC = "no motion"
@@ -87,10 +87,10 @@ def takes(
         fault = fault_of(look, config)
         if fault is None:
             running.append(look)
-            # A second face may have come in since the last count, so a full take waits for the next one.
-            if len(running) >= config.take_frames and look.counted:
-                yield from _closed(running, config, story)
-                running = []
+            # A second face may have come in since the last count, and what is left must be long enough for a clip.
+            if len(running) >= config.take_frames + config.frames and look.counted:
+                yield Take(running[: config.take_frames], story.shot)
+                running = running[config.take_frames :]
         else:
             if fault is Fate.SEVERAL_FACES and look.counted:
                 since = _since_count(running)
