@@ -104,10 +104,13 @@ def trained_weights(model: str) -> Path:
 
 
 def light_parts(config: ModelConfig) -> tuple[str, ...]:
-    """What a CPU can train: how the portrait is read, the generator's last block, the decoder's finer stages."""
+    """What a CPU trains: the generator's last block and the decoder's finer stages.
+
+    With the conditioner the gradient runs back through all blocks, and a step takes half as long again.
+    """
     last_block, finest = config.generator.depth - 1, len(config.codec.channels) - 1
     decoder = (f"decoder.blocks.{finest - 1}", f"decoder.up.{finest - 1}", f"decoder.blocks.{finest}", "decoder.last")
-    return ("conditioner", f"generator.blocks.{last_block}", "generator.head", *decoder)
+    return (f"generator.blocks.{last_block}", "generator.head", *decoder)
 
 
 def all_parts() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,13 +13,12 @@ from training.prepare.record import Report, VideoRecord
 
 
 def print_report(console: Console, report: Report) -> None:
-    """One row per video, and one for all; below, what is no video at all."""
+    """One row per video, and one for all; below, remarks, and what is no video at all."""
     table = Table(
         Column("video", overflow="fold"),
         Column("kept", justify="right", no_wrap=True),
         Column("clips", justify="right", no_wrap=True),
         Column("left out: frames, reason", no_wrap=True),
-        Column("remark", overflow="fold"),
     )
     for one in report.videos.values():
         table.add_row(*_cells(one), style="" if one.clips else "yellow")
@@ -28,18 +28,22 @@ def print_report(console: Console, report: Report) -> None:
         total: Counter[str] = sum((one.dropped for one in videos), Counter())
         clips = sum(one.clips for one in videos)
         table.add_section()
-        table.add_row("together", f"{kept} of {frames}", str(clips), _reasons(total), "")
+        table.add_row("together", f"{kept} of {frames}", str(clips), _reasons(total))
     console.print(table)
-    for problem in report.problems:
-        console.print(f"left out: {escape(problem)}", style="yellow", highlight=False)
+    remarks = [f"{_name(one)}: {one.remark}" for one in report.videos.values() if one.remark]
+    for line in (*remarks, *report.problems):
+        console.print(escape(line), style="yellow", highlight=False, soft_wrap=True)
 
 
 def _cells(one: VideoRecord) -> tuple[str, ...]:
-    name = one.path.rpartition("/")[2]
-    cuts = f"; {len(one.cuts_s)} cuts" if one.cuts_s else ""
+    cuts = f"; cuts: {len(one.cuts_s)}" if one.cuts_s else ""
     picture = f"\n{one.width_px}×{one.height_px}, {one.fps:.4g}/s{cuts}" if one.width_px else ""
     kept = f"{one.kept} of {one.frames}"
-    return escape(name + picture), kept, str(one.clips), _reasons(one.dropped), escape(one.remark)
+    return escape(_name(one) + picture), kept, str(one.clips), _reasons(one.dropped)
+
+
+def _name(one: VideoRecord) -> str:
+    return Path(one.path).name
 
 
 def _reasons(dropped: Counter[str]) -> str:
