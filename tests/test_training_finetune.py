@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch; install the extra `train`")
@@ -15,6 +16,7 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the e
 from avatar_client.capture import VideoSource  # noqa: E402
 from avatar_client.errors import InvalidConfigError  # noqa: E402
 from media_files import write_video  # noqa: E402
+from PIL import Image  # noqa: E402
 from rich.console import Console  # noqa: E402
 from training_clips import CONFIG, drawn_batch  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
@@ -106,14 +108,22 @@ def test_before_and_after_stand_beside_the_warp(tuned: tuple[Path, str]) -> None
 
 
 def test_the_test_begins_with_a_portrait_that_was_learned_from(
-    clip: Path, config: FinetuneConfig, tuned: tuple[Path, str]
+    clip: Path, config: FinetuneConfig, tuned: tuple[Path, str], tmp_path: Path
 ) -> None:
     from training.prepare.record import Report
 
     (record,) = Report.load(tuned[0] / "data", {}).videos.values()
-    with quiet_reader() as reader:
-        (reel,) = held_out([record], replace(config.prepare, share=1 - HELD_OUT), reader)
     frames = [image for image, _ in VideoSource(clip)]
+    photo, share = tmp_path / "photo.png", replace(config.prepare, share=1 - HELD_OUT)
+    Image.fromarray(frames[38][30:-30, 30:-30]).save(photo)
+    with quiet_reader() as reader:
+        (reel,) = held_out([record], share, reader)
+        (other,) = held_out([record], share, reader, photo)
+    assert any((other.frames[0] == other.frames[k]).all() for k in range(1, len(other)))
+    points = other.portrait.landmarks[:, :2]
+    (left, top), (right, bottom) = points.min(0).astype(int), points.max(0).astype(int)
+    truth, portrait = (x[top:bottom, left:right].astype(int) for x in (other.truth(13), other.portrait.image))
+    assert np.abs(truth - portrait).mean() < 5, "the video lies over the photo, in its colours"
     assert (reel.frames[0] == frames[record.takes[0].portrait_frame]).all()
     assert (reel.frames[1] == frames[26]).all()
     assert len(reel) == len(reel.poses) == 1 + FRAMES - 26

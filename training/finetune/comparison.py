@@ -68,7 +68,8 @@ def compare(
     frames = sum(one.measured for one in done)
     console.print(table(means, f"held out: {len(reels)} clips, {frames} measured frames"))
     report.save(out / "comparison.json", {"means": means, "measured_frames": frames})
-    save_sheet(stacked([one.sheet for one in done]), out / "comparison.png")
+    sheets = [one.sheet for one in done]
+    save_sheet(stacked(sheets) if len(sheets) > 1 else sheets[0], out / "comparison.png")
     return means
 
 

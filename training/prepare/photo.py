@@ -28,8 +28,8 @@ TURN: Final = 0.25
 LIPS: Final = 0.05
 LIDS: Final = 0.15
 """A frame that differs so much from the photo, in radians, face widths and eye widths, is no match: it scores 1."""
-GAINS: Final = (0.5, 2.0)
-"""Contrast is changed no further than by these factors."""
+GAINS: Final = (0.4, 2.5)
+"""Colours are changed no further than by these factors."""
 
 
 class PhotoMatcher:
@@ -75,11 +75,14 @@ class PhotoMatcher:
         return None if affine is None else np.asarray(affine, np.float32)
 
     def _levels(self, look: Look, affine: Floats) -> Pixels:
-        """(256, 1, 3): levels that give the face in the video the photo's mean and contrast, channel by channel."""
+        """(256, 1, 3): levels that give the face in the video the photo's exposure and white balance.
+
+        One factor per channel: contrast would be matched on the face alone, and go astray far from its colours.
+        """
         height, width = self._mask.shape
         seen = cv2.warpAffine(look.image, affine, (width, height), borderMode=cv2.BORDER_REPLICATE)
         inside = self._mask > 0
         theirs, mine = seen[inside].astype(np.float64), self._photo.image[inside].astype(np.float64)
-        gain = (mine.std(0) / np.maximum(theirs.std(0), 1.0)).clip(*GAINS)
-        levels = (np.arange(256)[:, None] - theirs.mean(0)) * gain + mine.mean(0)
+        gain = (mine.mean(0) / np.maximum(theirs.mean(0), 1.0)).clip(*GAINS)
+        levels = np.arange(256)[:, None] * gain
         return levels.round().clip(0, 255).astype(np.uint8)[:, None]

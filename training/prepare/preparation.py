@@ -173,6 +173,7 @@ class _Session:
             return
         self._seen[name] = path
         record = self._report.videos.setdefault(name, VideoRecord(name, str(path)))
+        record.path = str(path)  # it may have been moved
         if record.done:
             return
         try:
