@@ -245,6 +245,10 @@ def test_the_command_prints_what_to_do_next_and_refuses_in_one_line(
     assert run.exit_code == 2
     assert "is untrained" in run.output
     assert not (tmp_path / "a").exists()
+    wrong = ["finetune", str(clip), "--run", str(tmp_path / "c"), "--model", str(weights), "--parts", "generator.hed"]
+    run = CliRunner().invoke(app, wrong)
+    assert "no part 'generator.hed'" in run.output
+    assert not (tmp_path / "c/data").exists(), "that is said before the clip is read"
     short = tmp_path / "short.mp4"
     write_video(short, [image for image, _ in VideoSource(clip)][:20])
     run = CliRunner().invoke(app, ["finetune", str(short), "--run", str(tmp_path / "b"), "--model", str(weights)])

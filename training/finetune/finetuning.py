@@ -138,13 +138,15 @@ def finetune(
     """
     weights = trained_weights(config.model)
     _begin(run, weights)
+    stage, stages = _stage(run, weights, config, training)
     cutting = replace(config.prepare, share=1 - config.held_out)
     prepared = prepare(clips, run / DATA, cutting, photo=photo)
     print_report(console, prepared.report)
     prepared.check()
     if not prepared.finished:
         return Finetuned(prepared)
-    result = _train(run, weights, config, training)
+    drawn = BatchConfig(config.clips, config.frames, colour=config.colour, flip=False, seed=training.seed)
+    result = session(stage, Batches([Shards(run / DATA)], drawn), run, training, stages)
     if result.interrupted or not result.step:
         return Finetuned(prepared, result)
     with quiet_reader() as reader:
@@ -176,22 +178,19 @@ def _begin(run: Path, weights: Path) -> None:
         raise DataError(f"{path} cannot be used: {error}; give another --run") from error
 
 
-def _train(run: Path, weights: Path, config: FinetuneConfig, training: RunConfig) -> RunResult:
-    name = AdversarialStage.name
-    model, stages = initial_model(run, name, weights, None, training.seed)
+def _stage(
+    run: Path, weights: Path, config: FinetuneConfig, training: RunConfig
+) -> tuple[AdversarialStage, tuple[str, ...]]:
+    """What is trained, and what it has been through."""
+    model, stages = initial_model(run, AdversarialStage.name, weights, None, training.seed)
     torch.manual_seed(training.seed)
-    light = light_parts(model.config) if training.device == "cpu" else all_parts()
-    stage = AdversarialStage(
-        model,
-        None,
-        AdversarialConfig(
-            frames=config.frames,
-            rollout=RolloutConfig(config.frames, segment=config.frames, overlap=0),
-            lr=config.lr,
-            game_weight=0.0,
-            parts=config.parts or light,
-            ema=0.99,
-        ),
+    usual = light_parts(model.config) if training.device == "cpu" else all_parts()
+    adversarial = AdversarialConfig(
+        frames=config.frames,
+        rollout=RolloutConfig(config.frames, segment=config.frames, overlap=0),
+        lr=config.lr,
+        game_weight=0.0,
+        parts=config.parts or usual,
+        ema=0.99,
     )
-    drawn = BatchConfig(config.clips, config.frames, colour=config.colour, flip=False, seed=training.seed)
-    return session(stage, Batches([Shards(run / DATA)], drawn), run, training, stages)
+    return AdversarialStage(model, None, adversarial), stages

@@ -11,12 +11,10 @@ from typing import Final
 
 import cv2
 import numpy as np
-from avatar_client.errors import InvalidPortraitError
 from numpy.typing import NDArray
 
-from avatar_sdk.motion.measures import Measures
 from avatar_sdk.portrait import Portrait
-from avatar_sdk.topology import OVAL, RIGID
+from avatar_sdk.topology import MESH_LANDMARKS, OVAL, RIGID
 from training.prepare.clips import Chosen
 from training.prepare.look import Look
 from training.prepare.segments import Take
@@ -24,10 +22,10 @@ from training.prepare.segments import Take
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
-TURN: Final = 0.25
-LIPS: Final = 0.05
-LIDS: Final = 0.15
-"""A frame that differs so much from the photo, in radians, face widths and eye widths, is no match: it scores 1."""
+MISFIT: Final = 0.035
+"""Mean distance of the landmarks of a frame, laid over the photo, beyond which it does not match. Unit: face widths.
+Another angle, another grimace and most other people are further away than that.
+"""
 GAINS: Final = (0.4, 2.5)
 """Colours are changed no further than by these factors."""
 
@@ -36,43 +34,31 @@ class PhotoMatcher:
     """Finds the frame in which a person looks most as in the photo, and lays the video over the photo."""
 
     def __init__(self, photo: Portrait) -> None:
-        """Measures the photo.
-
-        Raises:
-            InvalidPortraitError: its landmarks are no face.
-        """
-        measures = Measures.of(photo.landmarks)
-        if measures is None:
-            raise InvalidPortraitError("the photo's landmarks are no face; use another photo", field="portrait")
-        self._photo, self._measures = photo, measures
+        self._photo = photo
+        self._points = photo.landmarks[:MESH_LANDMARKS, :2].astype(np.float64)
         self._mask = np.zeros(photo.image.shape[:2], np.uint8)
         cv2.fillPoly(self._mask, [cv2.convexHull(photo.landmarks[OVAL, :2]).round().astype(np.int32)], 1)
 
-    def choose(self, take: Take, most: float) -> Chosen | None:
-        """The photo, with the frame that matches it; None = none of the take matches better than `most`."""
-        score, k = min((self.score(look), k) for k, look in enumerate(take.looks))
-        look = take.looks[k]
-        if score > most or (affine := self._affine(look)) is None:
+    def choose(self, take: Take) -> Chosen | None:
+        """The photo, and the frame that matches it best; None = none does. Score: 0 = the same face, 1 = the limit."""
+        laid = [self._lay(look) for look in take.looks]
+        misfit, k = min((misfit, k) for k, (_, misfit) in enumerate(laid))
+        if misfit > MISFIT:
             return None
-        return Chosen(look, replace(self._photo, affine=affine), score, self._levels(look, affine))
+        look, affine = take.looks[k], laid[k][0]
+        return Chosen(look, replace(self._photo, affine=affine), misfit / MISFIT, self._levels(look, affine))
 
-    def score(self, look: Look) -> float:
-        """How far head, lips and lids are from the photo's; 0 = the same."""
-        mine, theirs = self._measures, look.measures
-        if theirs is None:
-            return math.inf
-        cosine = (float(np.trace(mine.axes.T @ theirs.axes)) - 1) / 2
-        turn = math.acos(min(1.0, max(-1.0, cosine)))
-        lips, lids = abs(mine.lip_opening - theirs.lip_opening), abs(mine.lid_opening - theirs.lid_opening)
-        return turn / TURN + lips / LIPS + lids / LIDS
-
-    def _affine(self, look: Look) -> Floats | None:
-        """(2, 3): pixels of the frame → pixels of the portrait, by the points that move with the skull."""
+    def _lay(self, look: Look) -> tuple[Floats, float]:
+        """(2, 3) pixels of the frame → pixels of the portrait, by what moves with the skull; and how ill they fit."""
         assert look.face is not None
-        source = look.face[RIGID, :2] * look.image.shape[1] - 0.5
+        face = look.face[:, :2] * look.image.shape[1] - 0.5
         target = np.ascontiguousarray(self._photo.landmarks[RIGID, :2])
-        affine, _ = cv2.estimateAffinePartial2D(source.astype(np.float32), target, method=cv2.LMEDS)
-        return None if affine is None else np.asarray(affine, np.float32)
+        affine, _ = cv2.estimateAffinePartial2D(face[RIGID].astype(np.float32), target, method=cv2.LMEDS)
+        if affine is None:
+            return np.zeros((2, 3), np.float32), math.inf
+        apart = face[:MESH_LANDMARKS] @ affine[:, :2].T + affine[:, 2] - self._points
+        misfit = float(np.linalg.norm(apart, axis=1).mean() / np.ptp(self._points[:, 0]))
+        return affine.astype(np.float32), misfit
 
     def _levels(self, look: Look, affine: Floats) -> Pixels:
         """(256, 1, 3): levels that give the face in the video the photo's exposure and white balance.

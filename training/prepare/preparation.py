@@ -107,8 +107,7 @@ def chooser(photo: Path | None, config: PrepareConfig, reader: PortraitReader) -
     if photo is None:
         return lambda take: choose_portrait(take, config, reader)
     framed = PortraitConfig(width_px=config.size_px, height_px=config.size_px, framing=config.framing)
-    matcher = PhotoMatcher(load_portrait(photo, framed, reader))
-    return lambda take: matcher.choose(take, config.neutral)
+    return PhotoMatcher(load_portrait(photo, framed, reader)).choose
 
 
 @contextmanager
