@@ -175,7 +175,7 @@ def test_the_game_has_options(changes: dict[str, Any], model: AvatarModel, batch
 
 def test_the_decoder_learns_only_when_asked(model: AvatarModel, batch: Batch) -> None:
     before = model.decoder.last.weight.detach().clone()
-    stage = adversarial(model, train_decoder=True)
+    stage = adversarial(model, parts=("conditioner", "generator", "decoder"))
     stage.step(batch, 0, torch.Generator().manual_seed(0))
     assert not torch.equal(model.decoder.last.weight, before)
     assert torch.equal(stage.product().decoder.last.weight, model.decoder.last.weight)

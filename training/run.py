@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from torch import Tensor
 from avatar_sdk.model import checkpoint
 from training.data.batches import Batch
 from training.errors import DataError, DivergedError, OutOfMemoryError
+from training.interruption import stop_signals
 from training.stages.stage import Stage
 from training.state import Origin, Progress, load_state, save_state, way_out
 
@@ -120,7 +120,7 @@ def train(
 
     saved = began
     with (
-        _signals() as stop,
+        stop_signals() as stop,
         _bar(stage.name, config.steps, step) as show,
         (place / LOG).open("a") as log,
         _stream(batches, step) as stream,
@@ -207,28 +207,6 @@ def _fitting(batch: Batch) -> Iterator[None]:
         clips, frames = batch.truth_BFCHW.shape[:2]
         smaller = f"--clips {clips // 2}" if clips > 1 else f"--frames {max(1, frames // 2)}"
         raise OutOfMemoryError(f"{clips} clips of {frames} frames do not fit on the device; {smaller} may") from error
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """A list that SIGTERM and Ctrl-C append to; a second one ends at once."""
-    got: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        if got:
-            raise KeyboardInterrupt
-        got.append(number)
-
-    try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not the main thread: signals are its owner's business
-        yield got
-        return
-    try:
-        yield got
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

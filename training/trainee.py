@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import torch
+from avatar_client.errors import InvalidConfigError
 from torch import Tensor, nn
 
 from avatar_sdk.model.avatar import AvatarModel
@@ -30,9 +31,19 @@ class Trainee:
         optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         decay: float,
     ) -> None:
-        """`parts` are attributes of `model`; `decay` is of the average. Mutates which weights want gradients."""
+        """Mutates which weights want gradients.
+
+        Args:
+            model: which parts are taken from.
+            parts: dotted names of modules, e.g. "conditioner" or "generator.blocks.4"; none within another.
+            optimiser: is given their weights.
+            decay: of the average.
+
+        Raises:
+            InvalidConfigError: there is no such part.
+        """
         self._model = model.requires_grad_(False)
-        self._parts = nn.ModuleDict({name: getattr(model, name) for name in parts}).requires_grad_(True)
+        self._parts = branches(model, parts).requires_grad_(True)
         self.average = Average(self._parts, decay)
         self.optimiser = optimiser(self._parts.parameters())
         self.networks: Mapping[str, nn.Module] = {"model": model, "average": self.average.module}
@@ -51,3 +62,26 @@ class Trainee:
     def product(self) -> AvatarModel:
         """The model with averaged weights."""
         return self.average.applied(self._model)
+
+
+def branches(model: nn.Module, parts: Iterable[str]) -> nn.Module:
+    """A module that holds some of a model's modules under the names they have there; nothing is copied.
+
+    Raises:
+        InvalidConfigError: there is no such part.
+    """
+    root = nn.Module()
+    for part in parts:
+        *above, last = part.split(".")
+        try:
+            found = model.get_submodule(part)
+        except AttributeError as error:
+            known = ", ".join(name for name, _ in model.named_children())
+            raise InvalidConfigError(f"the model has no part {part!r}; parts lie within {known}") from error
+        at = root
+        for name in above:
+            if name not in dict(at.named_children()):
+                at.add_module(name, nn.Module())
+            at = at.get_submodule(name)
+        at.add_module(last, found)
+    return root

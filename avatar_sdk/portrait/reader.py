@@ -94,13 +94,18 @@ class PortraitReader:
             )
         return Face(landmarks, max(1, len(boxes)))
 
+    def find_boxes(self, photo: Pixels) -> list[Floats]:
+        """Left, top, width, height of every face in `photo` (H, W, 3) uint8 RGB, largest first. Unit: pixels."""
+        with self._lock:
+            return self._boxes(photo)
+
     def find_person(self, view: Pixels) -> Floats:
         """How surely each pixel of `view` (H, W, 3) uint8 RGB belongs to a person: (H, W) float32 in [0, 1]."""
         with self._lock:
             return np.array(self._person.process(view).segmentation_mask, np.float32)
 
     def _boxes(self, photo: Pixels) -> list[Floats]:
-        """Left, top, width, height in pixels of every face, largest first."""
+        """See `find_boxes`."""
         scale = np.array([photo.shape[1], photo.shape[0]] * 2, np.float32)
         found: list[Any] = self._detector.process(photo).detections or []
         relative = [one.location_data.relative_bounding_box for one in found]

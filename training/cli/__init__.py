@@ -7,7 +7,7 @@ import signal
 
 import typer
 
-from training.cli import adapt, adversarial, codec, distill, evaluate, export, synthesize, toy
+from training.cli import adapt, adversarial, codec, distill, evaluate, export, finetune, prepare, synthesize, toy
 
 app = typer.Typer(
     name="training",
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (synthesize, codec, adapt, distill, adversarial, toy, evaluate, export):
+for module in (synthesize, prepare, codec, adapt, distill, adversarial, toy, finetune, evaluate, export):
     module.register(app)
 
 

@@ -98,7 +98,7 @@ def _adversarial(
         stay_weight=stay_weight,
         harm_weight=harm_weight,
         pixel_frames=pixel_frames,
-        train_decoder=train_decoder,
+        parts=("conditioner", "generator", *(("decoder",) if train_decoder else ())),
     )
     stage = AdversarialStage(model, Discriminator(judge_model(run, judge, model), discriminator), config)
     batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))

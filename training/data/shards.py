@@ -82,18 +82,27 @@ class ShardWriter:
                 member.size = len(data)
                 places[ending] = [self._file.offset + tarfile.BLOCKSIZE, len(data)]
                 self._file.addfile(member, io.BytesIO(data))
-            self._pending.append({"name": name, "frames": frames, "files": places})
-            if len(self._pending) >= self._clips_per_shard:
-                self.close()
         except OSError as error:
-            self._discard()
-            raise DataError(f"{self.folder} cannot be written: {error.strerror}; free some space and go on") from error
+            raise self._failed(error) from error
+        self._pending.append({"name": name, "frames": frames, "files": places})
+        if len(self._pending) >= self._clips_per_shard:
+            self.close()
 
     def close(self) -> None:
-        """Ends the shard that is being written and names it in the manifest."""
+        """Ends the shard that is being written and names it in the manifest.
+
+        Raises:
+            DataError: the disk is full or cannot be written; shards that were closed before are whole.
+        """
         if self._file is None:
             return
-        self._file.close()
+        try:
+            self._file.close()
+            self._name_shard()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _name_shard(self) -> None:
         self._file = None
         shard = f"{len(self._manifest['shards']):06d}.tar"
         self._partial.replace(self.folder / shard)
@@ -107,13 +116,14 @@ class ShardWriter:
     def _partial(self) -> Path:
         return self.folder / "partial.tar"
 
-    def _discard(self) -> None:
-        """Drops the unfinished shard without writing another byte."""
+    def _failed(self, error: OSError) -> DataError:
+        """Drops the unfinished shard without writing another byte, and says so."""
         if self._file is not None and self._file.fileobj is not None:
             self._file.fileobj.close()
         self._file = None
         self._pending = []
         self._partial.unlink(missing_ok=True)
+        return DataError(f"{self.folder} cannot be written: {error.strerror}; free some space and go on")
 
     def __enter__(self) -> ShardWriter:
         """Nothing is written yet."""

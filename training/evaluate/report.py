@@ -48,7 +48,7 @@ def print_means(console: Console, means: Means, title: str) -> None:
         cells = []
         for name in systems:
             values = [clip[name][kind] for clip in means.values() if kind in clip.get(name, {})]
-            cells.append(_figure(kind, float(np.mean(values))) if values else "–")
+            cells.append(figure(kind, float(np.mean(values))) if values else "–")
         table.add_row(kind, *cells)
     console.print(table)
 
@@ -95,7 +95,8 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _figure(kind: str, value: float) -> str:
+def figure(kind: str, value: float) -> str:
+    """A measure with as many digits as tell something."""
     if kind.startswith("psnr"):
         return f"{value:.2f}"
     return f"{value:.4f}" if kind.startswith(("akd", "gmsd")) else f"{value:.3f}"

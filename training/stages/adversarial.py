@@ -47,7 +47,7 @@ class AdversarialConfig:
         harm_weight: of being further from the truth than the warp, within that.
         pixel_frames: consecutive frames of each segment that are decoded; 0 = none.
         window_px: side of the window around mouth or eyes that is decoded; a multiple of 32.
-        train_decoder: whether the decoder learns from the pictures too.
+        parts: dotted names of the modules that learn; with "decoder" it learns from the pictures too.
         ema: decay of the averaged weights.
     """
 
@@ -67,34 +67,38 @@ class AdversarialConfig:
     harm_weight: float = 0.5
     pixel_frames: int = 3
     window_px: int = 128
-    train_decoder: bool = False
+    parts: tuple[str, ...] = ("conditioner", "generator")
     ema: float = 0.998
 
 
 class AdversarialStage:
-    """R3GAN between the student's rollout and the truth; trains conditioner and generator, if asked the decoder."""
+    """R3GAN between the student's rollout and the truth."""
 
     name = "adversarial"
 
-    def __init__(self, model: AvatarModel, judge: Discriminator, config: AdversarialConfig) -> None:
-        """`judge` is best begun from the weights of stage 1."""
+    def __init__(self, model: AvatarModel, judge: Discriminator | None, config: AdversarialConfig) -> None:
+        """`judge` is best begun from the weights of stage 1; without a game none is needed.
+
+        Raises:
+            InvalidConfigError: the model has none of the parts that are to learn.
+        """
+        assert judge is not None or not config.game_weight, "a game takes two"
         self.model, self.config, self.judge = model, config, judge
         self.frames = config.frames
-        parts = ("conditioner", "generator", *(("decoder",) if config.train_decoder else ()))
-        self._trainee = Trainee(model, parts, self._optimiser, config.ema)
-        self._judge_optimiser = torch.optim.Adam(judge.parameters(), config.judge_lr, (0.0, 0.9), fused=True)
-        self.networks: Mapping[str, nn.Module] = {**self._trainee.networks, "discriminator": judge}
-        self.optimisers: Mapping[str, torch.optim.Optimizer] = {
-            "generator": self._trainee.optimiser,
-            "discriminator": self._judge_optimiser,
-        }
+        self._trainee = Trainee(model, config.parts, self._optimiser, config.ema)
+        self.networks: Mapping[str, nn.Module] = self._trainee.networks
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}
+        if judge is not None:
+            optimiser = torch.optim.Adam(judge.parameters(), config.judge_lr, (0.0, 0.9), fused=True)
+            self.networks = {**self.networks, "discriminator": judge}
+            self.optimisers = {**self.optimisers, "discriminator": optimiser}
 
     def _optimiser(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Momentum helps reconstruction and hurts the game; the decoder's last layer speaks in pixels: it is slow."""
-        last = set(self.model.decoder.last.parameters())
-        groups: list[dict[str, Any]] = [{"params": [w for w in weights if w not in last]}]
-        if self.config.train_decoder:
-            groups.append({"params": list(last), "lr": LAST_LAYER * self.config.lr})
+        last, learning = set(self.model.decoder.last.parameters()), list(weights)
+        groups: list[dict[str, Any]] = [{"params": [w for w in learning if w not in last]}]
+        if slow := [w for w in learning if w in last]:
+            groups.append({"params": slow, "lr": LAST_LAYER * self.config.lr})
         if not self.config.game_weight:
             return torch.optim.AdamW(groups, self.config.lr, (0.9, 0.99), weight_decay=0.01, fused=True)
         # RMSProp with a decay of 0.9 is Adam without its first moment.
@@ -103,7 +107,8 @@ class AdversarialStage:
     def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
         """One update of both players. Gradients of all segments are gathered; only one segment is held at a time."""
         self._trainee.begin()
-        self._judge_optimiser.zero_grad(set_to_none=True)
+        if self.judge is not None:
+            self.optimisers["discriminator"].zero_grad(set_to_none=True)
         segments = list(spans(self.config.rollout))
         walks = teacher_walk if self.config.teacher_forced else student_walk
         seen: list[Mapping[str, Tensor]] = []
@@ -114,7 +119,8 @@ class AdversarialStage:
             played = self._play(walk, rng)
             (played["loss"] / len(segments)).backward()
             seen.append({name: value.detach() for name, value in {**played, **judged}.items()})
-        self._judge_optimiser.step()
+        if self.judge is not None:
+            self.optimisers["discriminator"].step()
         metrics = {name: torch.stack([one[name] for one in seen]).mean() for name in seen[0]}
         return {**metrics, "gradient": self._trainee.update()}
 
@@ -132,6 +138,7 @@ class AdversarialStage:
         return {"judge": game + smooth, "penalty": smooth, "margin": (real - fake).mean()}
 
     def _judge(self, walk: Walk, latents: Sequence[Tensor], rng: torch.Generator) -> tuple[Tensor, ...]:
+        assert self.judge is not None
         t_B = uniform_times(len(walk.true_BFCHW), rng)
         logits: tuple[Tensor, ...] = self.judge(latents, walk.guide_BFCHW, walk.batch.reference(), t_B)
         return logits
@@ -141,7 +148,7 @@ class AdversarialStage:
         config = self.config
         latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
         loss, metrics = config.latent_weight * latent, {"latent": latent}
-        if config.game_weight:
+        if config.game_weight and self.judge is not None:
             self.judge.requires_grad_(False)
             fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
             self.judge.requires_grad_(True)
