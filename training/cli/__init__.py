@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from training.cli import adapt, adversarial, codec, distill, evaluate, export, synthesize, toy
+from training.cli import ablate, adapt, adversarial, codec, distill, evaluate, export, synthesize, toy
 
 app = typer.Typer(
     name="training",
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (synthesize, codec, adapt, distill, adversarial, toy, evaluate, export):
+for module in (synthesize, codec, adapt, distill, adversarial, toy, evaluate, export, ablate):
     module.register(app)
 
 
