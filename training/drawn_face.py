@@ -53,6 +53,11 @@ class Act:
     gaze: float = 0.0
 
 
+def drawn_name(seed: int) -> str:
+    """Of the clip with this seed."""
+    return f"drawn-{seed:06d}"
+
+
 def drawn_clip(seed: int, frames: int, side_px: int = CROP_PX, face_every: int | None = 1) -> Clip:
     """One person, moving; the same for the same seed.
 
@@ -81,7 +86,7 @@ def drawn_clip(seed: int, frames: int, side_px: int = CROP_PX, face_every: int |
         return maps
 
     return Clip(
-        name=f"drawn-{seed:06d}",
+        name=drawn_name(seed),
         truth=np.stack([small(_picture(look, act)) for act in acts]),
         warp=np.stack([small(_moved(portrait, act.sway_px)) for act in acts]),
         maps=np.stack([told(frame, act) for frame, act in enumerate(acts)]),

@@ -5,7 +5,6 @@ What the toy and the ablation begin with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -14,8 +13,9 @@ from avatar_sdk.model import checkpoint
 from avatar_sdk.model.avatar import AvatarModel
 from avatar_sdk.model.presets import PRESETS, ModelConfig
 from training.data import Shards, ShardWriter
-from training.data.batches import BatchConfig, Batches
-from training.drawn_face import drawn_clip
+from training.data.batches import Batch, BatchConfig, Batches, single, stack
+from training.data.clip import Clip
+from training.drawn_face import drawn_clip, drawn_name
 from training.run import MODEL, RunConfig, RunResult, train
 from training.stages.adapt import AdaptConfig, AdaptStage
 from training.stages.codec import CodecStage, CodecStageConfig
@@ -50,7 +50,7 @@ class Cast:
     face_every: int | None = 1
 
 
-def draw(folder: Path, cast: Cast, on_clip: Callable[[int], None] | None = None) -> Shards:
+def draw(folder: Path, cast: Cast) -> Shards:
     """Draws those who are not in the folder yet.
 
     Raises:
@@ -59,12 +59,18 @@ def draw(folder: Path, cast: Cast, on_clip: Callable[[int], None] | None = None)
     settings = {"source": "drawn", **vars(cast)}
     with ShardWriter(folder, settings) as writer:
         for person in range(cast.people):
-            clip = drawn_clip(cast.first + person, cast.frames, MODEL_CONFIG.codec.crop_px, cast.face_every)
-            if clip.name not in writer.names:
-                writer.add(clip)
-            if on_clip is not None:
-                on_clip(person + 1)
+            if drawn_name(cast.first + person) not in writer.names:
+                writer.add(_clip(cast, person))
     return Shards(folder)
+
+
+def strangers(cast: Cast) -> Batch:
+    """Those who are never stored: for measuring, over walks longer than a stored clip may be."""
+    return stack([single(_clip(cast, person)) for person in range(cast.people)])
+
+
+def _clip(cast: Cast, person: int) -> Clip:
+    return drawn_clip(cast.first + person, cast.frames, MODEL_CONFIG.codec.crop_px, cast.face_every)
 
 
 def begin(folder: Path, stage: str, seed: int) -> tuple[AvatarModel, tuple[str, ...]]:

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from avatar_sdk.model import checkpoint
 from avatar_sdk.model.avatar import AvatarModel
-from training.data.batches import Batch, single, stack
+from training.data.batches import Batch
 from training.discriminator import Discriminator
-from training.drawn_face import drawn_clip
-from training.miniature import MODEL_CONFIG, Cast, begin, draw, early_stage, practise
+from training.miniature import Cast, begin, draw, early_stage, practise, strangers
 from training.pixel_losses import composite, region_weights
 from training.rollout import RolloutConfig
 from training.run import LOG, MODEL, RunConfig
@@ -159,9 +158,8 @@ def _fall(folder: Path, stage: str) -> Fall:
 @torch.no_grad()
 def _walk(model: AvatarModel, config: ToyConfig) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Error, the warp's error and spread of latents, each per training length, on people never seen."""
-    frames, side_px = config.walk * config.times, MODEL_CONFIG.codec.crop_px
-    unseen = [single(drawn_clip(1000 * config.seed + 900 + person, frames, side_px)) for person in range(3)]
-    batch = stack(unseen)
+    frames = config.walk * config.times
+    batch = strangers(Cast(3, frames, first=1000 * config.seed + 900))
     walk = RolloutConfig(frames, segment=frames, overlap=0)
     (whole,) = student_walk(model, batch, walk, torch.Generator().manual_seed(config.seed))
     picture = composite(whole.guide_BFCHW, batch.gate(), model.decoder.clip(whole.fake_BFCHW, whole.guide_BFCHW))

@@ -1,6 +1,6 @@
 """Runs the arms over the seeds, and goes on where an earlier session stopped.
 
-A run folder holds `settings.json`; `people`, `told` and `unseen`, who are drawn; and per seed `begin`, which all its
+A run folder holds `settings.json`; `people` and `told`, who are drawn; and per seed `begin`, which all its
 arms share, and a folder per arm with what stage 3 left and `measures.json`.
 """
 
@@ -19,15 +19,15 @@ from rich.console import Console
 
 from avatar_sdk.model import checkpoint
 from training.ablate.arms import LONGEST, Arm, arms_named
-from training.ablate.claims import Verdict, verdicts
+from training.ablate.claims import verdicts
 from training.ablate.measures import Measures, measured
 from training.ablate.plot import BEGINNING, plot
 from training.ablate.report import Ablation, print_ablation, save
 from training.data import Shards
-from training.data.batches import Batch, single, stack
+from training.data.batches import Batch
 from training.discriminator import Discriminator
 from training.errors import DataError
-from training.miniature import Cast, begin, draw, early_stage, practise
+from training.miniature import Cast, begin, draw, early_stage, practise, strangers
 from training.run import MODEL, RunConfig
 from training.setting import initial_model, judge_model
 from training.stages.adversarial import AdversarialStage
@@ -88,7 +88,7 @@ class Clock:
 
 def ablate(
     folder: Path, config: AblationConfig, seeds: int, names: tuple[str, ...], minutes: float | None, console: Console
-) -> list[Verdict]:
+) -> Ablation:
     """Trains what is missing, measures, and leaves `ablation.json` and `ablation.png` in `folder`.
 
     Args:
@@ -114,7 +114,7 @@ def ablate(
         plot(ablation, folder / "ablation.png")
     state = "done" if finished else "to be continued by the same command"
     console.print(f"{folder}: ablation.json and ablation.png; {state}", highlight=False)
-    return ablation.verdicts
+    return ablation
 
 
 def _run_all(
@@ -123,21 +123,22 @@ def _run_all(
     """Whether everything is done; if not, time is up or somebody has pressed Ctrl-C."""
     people = draw(folder / "people", Cast(config.people, config.clip_frames))
     told = draw(folder / "told", Cast(config.people, config.clip_frames, face_every=config.face_every))
-    unseen = draw(folder / "unseen", Cast(config.strangers, config.walk, UNSEEN, config.face_every))
-    strangers = stack([single(unseen[row]) for row in range(len(unseen))])
+    unseen = strangers(Cast(config.strangers, config.walk, UNSEEN, config.face_every))
     for seed in range(seeds):
         place = folder / f"seed-{seed}"
+        if not (place / BEGIN / MEASURES).is_file():
+            console.print(f"seed {seed}: codec, stage 1 and stage 2, which all arms share", highlight=False)
         if not _beginning(place / BEGIN, people, told, config, seed, clock):
             return False
         if not (place / BEGIN / MEASURES).is_file():
-            _measure(place / BEGIN, Arm(BEGINNING, ""), strangers, seed)
+            _measure(place / BEGIN, Arm(BEGINNING, ""), unseen, seed)
         for arm in arms:
             if (place / arm.name / MEASURES).is_file():
                 continue
+            console.print(f"seed {seed}: {arm.name}, {arm.says}", highlight=False)
             if not _train(arm, place, told, config, seed, clock):
                 return False
-            _measure(place / arm.name, arm, strangers, seed)
-            console.print(f"seed {seed}, {arm.name} ({arm.says}): done", highlight=False)
+            _measure(place / arm.name, arm, unseen, seed)
     return True
 
 
@@ -180,10 +181,10 @@ def _train(arm: Arm, place: Path, told: Shards, config: AblationConfig, seed: in
     return practise(stage, told, arm.clips, own, RunConfig(config.steps, clock.minutes, seed), stages).finished
 
 
-def _measure(folder: Path, arm: Arm, strangers: Batch, seed: int) -> None:
+def _measure(folder: Path, arm: Arm, unseen: Batch, seed: int) -> None:
     """Of the folder's model."""
     model, _ = checkpoint.load(folder / MODEL)
-    found = measured(model.eval(), strangers, arm.walk, LONGEST, seed)
+    found = measured(model.eval(), unseen, arm.walk, LONGEST, seed)
     fresh = folder / (MEASURES + ".new")
     try:
         fresh.write_text(json.dumps(found.to_dict()))

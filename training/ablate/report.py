@@ -18,6 +18,8 @@ from training.ablate.measures import Measures
 from training.errors import DataError
 
 COLUMNS: Final = ("late", "motion", "followed", "jitter", "spread")
+ENDLESS: Final = 100.0
+"""Bounds of a ratio beyond this are not worth their digits."""
 STYLES: Final = {"reproduces": "green", "does not": "red", "within noise": "yellow"}
 
 
@@ -96,7 +98,10 @@ def spread(values: Sequence[float]) -> str:
 
 def bounds(verdict: Verdict) -> str:
     """The interval."""
-    return "one seed" if math.isinf(verdict.high) else f"{verdict.low:.2f} … {verdict.high:.2f}"
+    if math.isinf(verdict.high):
+        return "one seed"
+    high = f"{verdict.high:.2f}" if verdict.high < ENDLESS else f"> {ENDLESS:g}"
+    return f"{verdict.low:.2f} … {high}"
 
 
 def mean_curve(by_seed: Mapping[int, Measures]) -> tuple[list[float], list[float], list[float]]:
