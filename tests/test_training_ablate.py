@@ -155,10 +155,10 @@ def test_a_drifting_walk_errs_more_and_more() -> None:
 
 def test_a_trembling_walk_moves_but_follows_no_better_and_trembles_before_a_still_driver() -> None:
     rng = torch.Generator().manual_seed(1)
-    noise = torch.randn(2, 64, 4, 4, 4, generator=rng)
+    noise = 3 * torch.randn(2, 64, 4, 4, 4, generator=rng)
     found = compare(walk() + noise, walk(), STILL + noise, LATE)
-    assert found.motion > 1.3
-    assert found.followed == pytest.approx(1, abs=0.2)
+    assert found.motion > 1.2
+    assert found.followed == pytest.approx(1, abs=0.3)
     assert found.jitter > 2
 
 

@@ -1,7 +1,8 @@
 """Runs the arms over the seeds, and goes on where an earlier session stopped.
 
-A run folder holds `settings.json`; `people` and `told`, who are drawn; and per seed `begin`, which all its
-arms share, and a folder per arm with what stage 3 left and `measures.json`.
+A run folder holds `settings.json`; `people` and `told`, who are drawn; `begin`, the checkpoint that all arms share; and
+per seed and arm a folder with what stage 3 left and `measures.json`. Seeds differ in batches, noise and the
+discriminator's last layer.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def ablate(
     Args:
         folder: of the run.
         config: its sizes; a run has the same ones in all sessions.
-        seeds: how often everything is trained anew; seed by seed, so that a short session has all arms of the first.
+        seeds: how often every arm is trained; seed by seed, so that a short session has all arms of the first.
         names: of arms; none = all.
         minutes: how long this session trains; None = until all is done.
         console: for the table.
@@ -124,19 +125,18 @@ def _run_all(
     people = draw(folder / "people", Cast(config.people, config.clip_frames))
     told = draw(folder / "told", Cast(config.people, config.clip_frames, face_every=config.face_every))
     unseen = strangers(Cast(config.strangers, config.walk, UNSEEN, config.face_every))
+    if not (folder / BEGIN / MEASURES).is_file():
+        console.print("codec, stage 1 and stage 2, which all arms share", highlight=False)
+        if not _beginning(folder / BEGIN, people, told, config, clock):
+            return False
+        _measure(folder / BEGIN, Arm(BEGINNING, ""), unseen, 0)
     for seed in range(seeds):
         place = folder / f"seed-{seed}"
-        if not (place / BEGIN / MEASURES).is_file():
-            console.print(f"seed {seed}: codec, stage 1 and stage 2, which all arms share", highlight=False)
-        if not _beginning(place / BEGIN, people, told, config, seed, clock):
-            return False
-        if not (place / BEGIN / MEASURES).is_file():
-            _measure(place / BEGIN, Arm(BEGINNING, ""), unseen, seed)
         for arm in arms:
             if (place / arm.name / MEASURES).is_file():
                 continue
             console.print(f"seed {seed}: {arm.name}, {arm.says}", highlight=False)
-            if not _train(arm, place, told, config, seed, clock):
+            if not _train(arm, place / arm.name, folder / BEGIN, told, RunConfig(config.steps, clock.minutes, seed)):
                 return False
             _measure(place / arm.name, arm, unseen, seed)
     return True
@@ -157,28 +157,27 @@ def _settle(folder: Path, config: AblationConfig) -> None:
             raise DataError(f"{folder} has {name} {theirs.get(name)}, not {value}; use that, or another --run")
 
 
-def _beginning(folder: Path, people: Shards, told: Shards, config: AblationConfig, seed: int, clock: Clock) -> bool:
+def _beginning(folder: Path, people: Shards, told: Shards, config: AblationConfig, clock: Clock) -> bool:
     """Codec, stage 1 and stage 2; whether they are done. The codec learns from pictures whose whole pose is told."""
     for name, data, steps in (
         ("codec", people, config.codec_steps),
         ("adapt", told, config.adapt_steps),
         ("distill", told, config.distill_steps),
     ):
-        model, stages = begin(folder, name, seed)
-        run = RunConfig(steps, clock.minutes, seed)
+        model, stages = begin(folder, name, 0)
+        run = RunConfig(steps, clock.minutes)
         if not practise(early_stage(name, model, forget=0.0), data, EARLY_CLIPS, folder, run, stages).finished:
             return False
     return True
 
 
-def _train(arm: Arm, place: Path, told: Shards, config: AblationConfig, seed: int, clock: Clock) -> bool:
+def _train(arm: Arm, own: Path, shared: Path, told: Shards, run: RunConfig) -> bool:
     """Stage 3; whether it is done."""
-    own, shared = place / arm.name, place / BEGIN
-    model, stages = initial_model(own, AdversarialStage.name, shared / MODEL, None, seed, needs="distill")
-    torch.manual_seed(seed)
+    model, stages = initial_model(own, AdversarialStage.name, shared / MODEL, None, run.seed, needs="distill")
+    torch.manual_seed(run.seed)
     judge = Discriminator(judge_model(shared, None, model), arm.discriminator)
     stage = AdversarialStage(model, judge, arm.config())
-    return practise(stage, told, arm.clips, own, RunConfig(config.steps, clock.minutes, seed), stages).finished
+    return practise(stage, told, arm.clips, own, run, stages).finished
 
 
 def _measure(folder: Path, arm: Arm, unseen: Batch, seed: int) -> None:
@@ -196,11 +195,13 @@ def _measure(folder: Path, arm: Arm, unseen: Batch, seed: int) -> None:
 def _gathered(folder: Path, config: AblationConfig, arms: tuple[Arm, ...], seeds: int, finished: bool) -> Ablation:
     """What all sessions have measured of these arms and seeds."""
     results: dict[str, dict[int, Measures]] = {}
-    for name, place in ((BEGINNING, BEGIN), *((arm.name, arm.name) for arm in arms)):
+    if (folder / BEGIN / MEASURES).is_file():
+        results[BEGINNING] = {0: _read(folder / BEGIN / MEASURES)}
+    for arm in arms:
         for seed in range(seeds):
-            path = folder / f"seed-{seed}" / place / MEASURES
+            path = folder / f"seed-{seed}" / arm.name / MEASURES
             if path.is_file():
-                results.setdefault(name, {})[seed] = _read(path)
+                results.setdefault(arm.name, {})[seed] = _read(path)
     return Ablation(asdict(config), results, verdicts(results), finished)
 
 

@@ -20,6 +20,8 @@ from training.walk import frames_of, student_walk
 
 SMOOTH: Final = 4
 """Frames that are averaged before motion is measured, or noise would count as motion."""
+REACH: Final = 8
+"""Frames over which a change counts as motion: a third of a second."""
 SETTLE: Final = 16
 """Frames before which neither motion nor jitter is looked at."""
 STILL: Final = 48
@@ -33,7 +35,7 @@ class Measures:
     Attributes:
         error: per frame, mean distance to the truth. Unit: deviations of the truth.
         late: mean of `error` beyond the longest training length.
-        motion: how fast the latents change against the truth's; 0 = static, 1 = as the truth.
+        motion: change of the latents within a third of a second, against the truth's; 0 = static, 1 = as the truth.
         followed: how much of the truth's motion they make, by regression; 0 = none, 1 = all.
         jitter: change from frame to frame before a still driver, against the truth's before a moving one.
         spread: deviation against the truth's; 0 = collapsed.
@@ -79,7 +81,7 @@ def compare(fake_BFCHW: Tensor, true_BFCHW: Tensor, still_BFCHW: Tensor, late_fr
     unit = true_BFCHW.std((0, 1, 3, 4), keepdim=True)
     fake, true, still = (x / unit for x in (fake_BFCHW, true_BFCHW, still_BFCHW))
     error_F = (fake - true).abs().mean((0, 2, 3, 4))
-    made, wanted = (_smooth(x[:, SETTLE:]).diff(dim=1) for x in (fake, true))
+    made, wanted = (_moves(x[:, SETTLE:]) for x in (fake, true))
     trembling = still[:, SETTLE:].diff(dim=1).abs().mean() / true[:, SETTLE:].diff(dim=1).abs().mean()
     return Measures(
         error=tuple(error_F.tolist()),
@@ -100,6 +102,7 @@ def _walked(model: AvatarModel, people: Batch, walk: RolloutConfig, seed: int) -
     return one.fake_BFCHW, one.true_BFCHW
 
 
-def _smooth(x_BFCHW: Tensor) -> Tensor:
-    """Means of `SMOOTH` frames."""
-    return x_BFCHW.unfold(1, SMOOTH, 1).mean(-1)
+def _moves(x_BFCHW: Tensor) -> Tensor:
+    """Change over `REACH` frames of the means of `SMOOTH` frames."""
+    calm = x_BFCHW.unfold(1, SMOOTH, 1).mean(-1)
+    return calm[:, REACH:] - calm[:, :-REACH]

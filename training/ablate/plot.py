@@ -100,8 +100,10 @@ def _ratios(axis: Any, ablation: Ablation) -> None:
 
 
 def _finish(axis: Any, ablation: Ablation, about: str, unit: str) -> None:
-    outcomes = [f"{one.claim.measure} {one.outcome}" for one in ablation.verdicts if one.claim.about == about]
-    axis.set_title(f"{about}: {'; '.join(outcomes) or 'not measured'}", fontsize=8)
+    own = [one for one in ablation.verdicts if one.claim.about == about]
+    by_measure = len({one.claim.measure for one in own}) == len(own)
+    lines = [f"{one.claim.measure if by_measure else one.claim.better}: {one.outcome}" for one in own]
+    axis.set_title(f"{about}\n{', '.join(lines) or 'not measured'}", fontsize=8)
     axis.set_ylabel(unit, fontsize=8)
     axis.tick_params(labelsize=7)
     if axis.get_legend_handles_labels()[0]:

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def _ablate(
     run: Annotated[Path, typer.Option(help="Folder of the run; the same command goes on in it.")] = Path("runs/ablate"),
-    seeds: Annotated[int, typer.Option(min=1, help="How often everything is trained anew.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="How often every arm is trained.")] = 3,
     arms: Annotated[
         list[str] | None,
         typer.Option(
