@@ -113,6 +113,12 @@ def test_an_unknown_arm_is_refused_before_anything_is_written(tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
 
 
+def test_a_session_without_time_says_that_nothing_is_measured_yet(tmp_path: Path) -> None:
+    console = Console(record=True, width=200)
+    ablate(tmp_path, TINY, 1, (), 0.0, console)
+    assert "nothing is measured yet; to be continued by the same command" in console.export_text()
+
+
 def test_a_walk_that_ends_where_training_does_is_refused() -> None:
     with pytest.raises(InvalidConfigError, match="longer than 38"):
         AblationConfig(walk=38)

@@ -109,11 +109,13 @@ def ablate(
     _settle(folder, config)
     finished = _run_all(folder, config, seeds, arms, Clock(minutes), console)
     ablation = _gathered(folder, config, arms, seeds, finished)
-    print_ablation(console, ablation)
     save(folder / "ablation.json", ablation)
-    if ablation.results:
-        plot(ablation, folder / "ablation.png")
     state = "done" if finished else "to be continued by the same command"
+    if not ablation.results:
+        console.print(f"{folder}: nothing is measured yet; {state}", highlight=False)
+        return ablation
+    print_ablation(console, ablation)
+    plot(ablation, folder / "ablation.png")
     console.print(f"{folder}: ablation.json and ablation.png; {state}", highlight=False)
     return ablation
 

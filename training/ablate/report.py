@@ -52,6 +52,8 @@ def print_ablation(console: Console, ablation: Ablation) -> None:
         cells = [spread([getattr(one, column) for one in by_seed.values()]) for column in COLUMNS]
         table.add_row(name, str(len(by_seed)), *cells)
     console.print(table)
+    if not ablation.verdicts:
+        return
     rule = f"{CONFIDENCE:.0%} interval of the paired ratio; less than {LEAST:g} does not matter"
     lines = Table("", "claim", "measure", "should win", "should lose", "ratio", "", title=rule)
     for one in ablation.verdicts:

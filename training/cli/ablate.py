@@ -13,7 +13,7 @@ from training.cli import options
 EXAMPLES = examples(
     "python -m training ablate",
     "python -m training ablate --seeds 5 --minutes 20",
-    "python -m training ablate --arms student,teacher-forced --frames 1024",
+    "python -m training ablate --arms student,teacher-forced --walk 1024",
     "python -m training ablate --run runs/longer --steps 120",
 )
 
@@ -34,7 +34,7 @@ def _ablate(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of stage 3, in every arm.")] = 40,
-    frames: Annotated[int, typer.Option(min=2, help="That the student walks when it is measured.")] = 256,
+    walk: Annotated[int, typer.Option(min=2, help="Frames that the student walks when it is measured.")] = 256,
     minutes: options.Minutes = None,
     threads: options.Threads = 1,
     verbose: options.Verbose = False,
@@ -51,4 +51,4 @@ def _ablate(
 
     choose_device("cpu", threads)
     names = tuple(name.strip() for given in arms or () for name in given.split(",") if name.strip())
-    ablate(run, AblationConfig(steps=steps, walk=frames), seeds, names, minutes, Console())
+    ablate(run, AblationConfig(steps=steps, walk=walk), seeds, names, minutes, Console())
