@@ -13,6 +13,7 @@ import numpy as np
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 from training.ablate.arms import ARMS
 from training.ablate.claims import LEAST
@@ -93,6 +94,8 @@ def _ratios(axis: Any, ablation: Ablation) -> None:
         names.append(f"{one.claim.better} / {one.claim.worse}\n{one.claim.measure}: {one.outcome}")
     axis.axvspan(1 / LEAST, LEAST, color="0.85")
     axis.set_xscale("log")
+    axis.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_yticks(range(len(names)), names, fontsize=6)
     axis.invert_yaxis()
     axis.set_title("by how much the claimed one wins (grey: no matter)", fontsize=9)

@@ -47,7 +47,9 @@ class Ablation:
 
 def print_ablation(console: Console, ablation: Ablation) -> None:
     """What every arm is like, and what becomes of every claim."""
-    table = Table("arm", "seeds", *COLUMNS, title="arms: mean ± deviation over seeds")
+    table = Table(title="arms: mean ± deviation over seeds")
+    for header in ("arm", "seeds", *COLUMNS):
+        table.add_column(header, no_wrap=header == "arm")
     for name, by_seed in ablation.results.items():
         cells = [spread([getattr(one, column) for one in by_seed.values()]) for column in COLUMNS]
         table.add_row(name, str(len(by_seed)), *cells)
@@ -55,13 +57,13 @@ def print_ablation(console: Console, ablation: Ablation) -> None:
     if not ablation.verdicts:
         return
     rule = f"{CONFIDENCE:.0%} interval of the paired ratio; less than {LEAST:g} does not matter"
-    lines = Table("", "claim", "measure", "should win", "should lose", "ratio", "", title=rule)
+    lines = Table("claim", title=rule)
+    for header in ("should win", "should lose", "ratio", ""):
+        lines.add_column(header, no_wrap=True)
     for one in ablation.verdicts:
         claim = one.claim
         lines.add_row(
-            claim.about,
-            claim.says,
-            claim.measure,
+            f"{claim.about}: {claim.says} ({claim.measure})",
             f"{claim.better}\n{spread(one.better)}",
             f"{claim.worse}\n{spread(one.worse)}",
             f"{one.ratio:.2f}\n{bounds(one)}",
