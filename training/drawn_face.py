@@ -53,8 +53,21 @@ class Act:
     gaze: float = 0.0
 
 
-def drawn_clip(seed: int, frames: int, side_px: int = CROP_PX) -> Clip:
-    """One person, moving; the same for the same seed."""
+def drawn_name(seed: int) -> str:
+    """Of the clip with this seed."""
+    return f"drawn-{seed:06d}"
+
+
+def drawn_clip(seed: int, frames: int, side_px: int = CROP_PX, face_every: int | None = 1) -> Clip:
+    """One person, moving; the same for the same seed.
+
+    Args:
+        seed: of looks and motion.
+        frames: of the clip.
+        side_px: of the pictures.
+        face_every: the pose maps tell mouth, lids and gaze in every so many frames, None = never; in the others they
+            tell where the head is, and their plane "stretch" is zero.
+    """
     rng = np.random.default_rng(seed)
     look, acts = _look(rng), _acts(rng, frames)
     portrait = _picture(look, Act())
@@ -65,11 +78,18 @@ def drawn_clip(seed: int, frames: int, side_px: int = CROP_PX) -> Clip:
     def planes(act: Act) -> Pixels:
         return np.stack([small(plane) for plane in _maps(act)])
 
+    def told(frame: int, act: Act) -> Pixels:
+        if face_every is not None and frame % face_every == 0:
+            return planes(act)
+        maps = planes(Act(act.sway_px))
+        maps[POSE_MAPS.index("stretch")] = 0
+        return maps
+
     return Clip(
-        name=f"drawn-{seed:06d}",
+        name=drawn_name(seed),
         truth=np.stack([small(_picture(look, act)) for act in acts]),
         warp=np.stack([small(_moved(portrait, act.sway_px)) for act in acts]),
-        maps=np.stack([planes(act) for act in acts]),
+        maps=np.stack([told(frame, act) for frame, act in enumerate(acts)]),
         gate=np.stack([small(_gate(act)) for act in acts]),
         reference=np.concatenate([small(portrait).transpose(2, 0, 1), planes(Act())]),
         info={"source": "drawn", "seed": seed, "fps": FPS},

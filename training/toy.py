@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Final
@@ -17,28 +17,17 @@ from torch import Tensor
 
 from avatar_sdk.model import checkpoint
 from avatar_sdk.model.avatar import AvatarModel
-from avatar_sdk.model.presets import PRESETS, ModelConfig
-from training.data import Shards, ShardWriter
-from training.data.batches import Batch, BatchConfig, Batches, single, stack
+from training.data.batches import Batch
 from training.discriminator import Discriminator
-from training.drawn_face import drawn_clip
+from training.miniature import Cast, begin, draw, early_stage, practise, strangers
 from training.pixel_losses import composite, region_weights
 from training.rollout import RolloutConfig
-from training.run import LOG, MODEL, RunConfig, train
+from training.run import LOG, MODEL, RunConfig
 from training.setting import judge_model
-from training.stages.adapt import AdaptConfig, AdaptStage
 from training.stages.adversarial import AdversarialConfig, AdversarialStage
-from training.stages.codec import CodecStage, CodecStageConfig
-from training.stages.distill import DistillConfig, DistillStage
 from training.stages.stage import Stage
-from training.state import INITIAL
 from training.walk import student_walk
 
-MODEL_CONFIG: Final = ModelConfig(
-    "toy",
-    replace(PRESETS["test"].generator, dim=48, ffn_dim=96),
-    replace(PRESETS["test"].codec, crop_px=64, channels=(24, 16, 16, 8), condition_channels=(16, 16)),
-)
 EDGE: Final = 0.25
 """Share of a curve that counts as its beginning, and as its end."""
 WORST_DRIFT: Final = 1.5
@@ -137,54 +126,23 @@ def toy(folder: Path, config: ToyConfig | None = None) -> ToyReport:
     """
     config = config or ToyConfig()
     torch.manual_seed(config.seed)
-    shards = _draw(folder / "data", config)
+    people = draw(folder / "data", Cast(config.people, config.clip_frames, first=1000 * config.seed))
     falls = []
-    for name, steps in (
-        ("codec", config.codec_steps),
-        ("adapt", config.adapt_steps),
-        ("distill", config.distill_steps),
-        ("adversarial", config.adversarial_steps),
+    for name, clips, steps in (
+        ("codec", 6, config.codec_steps),
+        ("adapt", 6, config.adapt_steps),
+        ("distill", 6, config.distill_steps),
+        ("adversarial", 2, config.adversarial_steps),
     ):
-        model, stages = _begin(folder, name, config.seed)
-        stage = _stage(name, model, folder, config)
-        clips = {"adversarial": 2}.get(name, 6)
-        plain = BatchConfig(clips, stage.frames, colour=0, flip=False, reuse=1, seed=config.seed)
-        batches = Batches([shards], plain)
-        train(stage, batches, folder, RunConfig(steps, seed=config.seed, log_every=1, warm_up=10), stages)
+        model, stages = begin(folder, name, config.seed)
+        last = name == AdversarialStage.name
+        stage = _last_stage(model, folder, config) if last else early_stage(name, model)
+        practise(stage, people, clips, folder, RunConfig(steps, seed=config.seed), stages)
         falls.append(_fall(folder, name))
     return ToyReport(tuple(falls), *_walk(checkpoint.load(folder / MODEL)[0], config))
 
 
-def _draw(folder: Path, config: ToyConfig) -> Shards:
-    settings = {"source": "drawn", "seed": config.seed, "frames": config.clip_frames}
-    with ShardWriter(folder, settings) as writer:
-        for person in range(config.people):
-            clip = drawn_clip(1000 * config.seed + person, config.clip_frames, MODEL_CONFIG.codec.crop_px)
-            if clip.name not in writer.names:
-                writer.add(clip)
-    return Shards(folder)
-
-
-def _begin(folder: Path, stage: str, seed: int) -> tuple[AvatarModel, tuple[str, ...]]:
-    """The model as the stage before has left it; it is kept, as a discriminator may begin with it."""
-    begun = folder / stage / INITIAL
-    if not begun.is_file():
-        if (folder / MODEL).is_file():
-            model, header = checkpoint.load(folder / MODEL)
-            checkpoint.save(begun, model, header.stages)
-        else:
-            checkpoint.save(begun, AvatarModel.fresh(MODEL_CONFIG, seed))
-    model, header = checkpoint.load(begun)
-    return model.train(), header.stages
-
-
-def _stage(name: str, model: AvatarModel, folder: Path, config: ToyConfig) -> Stage:
-    if name == "codec":
-        return CodecStage(model, CodecStageConfig(lr=4e-3, window_px=MODEL_CONFIG.codec.crop_px, ema=0.95))
-    if name == "adapt":
-        return AdaptStage(model, AdaptConfig(frames=6, lr=3e-3, ema=0.95))
-    if name == "distill":
-        return DistillStage(model, DistillConfig(frames=6, lr=3e-4, ema=0.95))
+def _last_stage(model: AvatarModel, folder: Path, config: ToyConfig) -> Stage:
     judge = Discriminator(judge_model(folder, None, model), "causal")
     walk = RolloutConfig(config.walk, segment=config.walk * 3 // 4, overlap=config.walk // 4)
     return AdversarialStage(model, judge, AdversarialConfig(config.walk, walk, lr=3e-4, ema=0.9))
@@ -200,9 +158,8 @@ def _fall(folder: Path, stage: str) -> Fall:
 @torch.no_grad()
 def _walk(model: AvatarModel, config: ToyConfig) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Error, the warp's error and spread of latents, each per training length, on people never seen."""
-    frames, side_px = config.walk * config.times, MODEL_CONFIG.codec.crop_px
-    unseen = [single(drawn_clip(1000 * config.seed + 900 + person, frames, side_px)) for person in range(3)]
-    batch = stack(unseen)
+    frames = config.walk * config.times
+    batch = strangers(Cast(3, frames, first=1000 * config.seed + 900))
     walk = RolloutConfig(frames, segment=frames, overlap=0)
     (whole,) = student_walk(model, batch, walk, torch.Generator().manual_seed(config.seed))
     picture = composite(whole.guide_BFCHW, batch.gate(), model.decoder.clip(whole.fake_BFCHW, whole.guide_BFCHW))

@@ -7,7 +7,19 @@ import signal
 
 import typer
 
-from training.cli import adapt, adversarial, codec, distill, evaluate, export, finetune, prepare, synthesize, toy
+from training.cli import (
+    ablate,
+    adapt,
+    adversarial,
+    codec,
+    distill,
+    evaluate,
+    export,
+    finetune,
+    prepare,
+    synthesize,
+    toy,
+)
 
 app = typer.Typer(
     name="training",
@@ -18,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (synthesize, prepare, codec, adapt, distill, adversarial, toy, finetune, evaluate, export):
+for module in (synthesize, prepare, codec, adapt, distill, adversarial, finetune, toy, ablate, evaluate, export):
     module.register(app)
 
 
