@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 
 from avatar_sdk.model.avatar import AvatarModel
+from training.ranks import ALONE, Ranks
 
 
 class Average:
@@ -26,7 +27,7 @@ class Average:
             n = int(updates)
             weight = 1 - min(decay, (1 + n) / (10 + n))
             with torch.no_grad():
-                torch._foreach_lerp_(list(average), list(current), weight)
+                torch._foreach_lerp_(_own(average), _own(current), weight)
 
         self.module = AveragedModel(module, multi_avg_fn=mix)
 
@@ -36,11 +37,26 @@ class Average:
         for mine, theirs in zip(self.module.module.buffers(), module.buffers(), strict=True):
             mine.copy_(theirs)
 
-    def applied(self, model: AvatarModel) -> AvatarModel:
-        """A copy of the model with the averaged weights where there are any; their names must be the model's."""
-        averaged = copy.deepcopy(model)
-        state = self.module.module.state_dict()
-        unknown = set(state) - set(averaged.state_dict())
+    def parts(self) -> Iterable[nn.Module]:
+        """The averaged modules."""
+        return self.module.module.children()
+
+    def applied(self, model: AvatarModel, ranks: Ranks = ALONE) -> AvatarModel:
+        """A copy of the model with the averaged weights where there are any; their names must be the model's.
+
+        Of several ranks only rank 0 is given weights; all must ask.
+        """
+        averages, own = self.module.module.state_dict(), model.state_dict()
+        unknown = set(averages) - set(own)
         assert not unknown, f"averaged weights the model does not have: {sorted(unknown)[:3]}"
-        averaged.load_state_dict(state, strict=False)
+        with torch.device("meta"):
+            averaged = AvatarModel(model.config)
+        weights = ranks.whole({**own, **averages})
+        if ranks.lead:
+            averaged.load_state_dict(weights, assign=True)
         return averaged.eval()
+
+
+def _own(weights: Sequence[Tensor]) -> list[Tensor]:
+    """This rank's parts."""
+    return [w.to_local() if isinstance(w, DTensor) else w for w in weights]

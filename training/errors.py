@@ -3,7 +3,8 @@
 TrainingError              base: a message with the way out
 ├── DataError                  clips or shards cannot be read or written
 ├── DivergedError              the loss is no longer a number
-└── OutOfMemoryError           the device is too small; says what fits
+├── OutOfMemoryError           the device is too small; says what fits
+└── RankError                  another process of several has failed
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ class DivergedError(TrainingError):
 
 class OutOfMemoryError(TrainingError):
     """The device is too small for the settings."""
+
+
+class RankError(TrainingError):
+    """Another process of several has failed; this one cannot go on alone."""
 
 
 class ParityError(TrainingError):

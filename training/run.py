@@ -1,6 +1,6 @@
 """The one loop that runs every stage: data, time, disk, and nothing about losses.
 
-A run folder holds `model.safetensors`, the product of the last stage, and one folder per stage with `state.pt`, from
+A run folder holds `model.safetensors`, the product of the last stage, and one folder per stage with its state, from
 which the same command goes on, and `log.jsonl`, its curve.
 """
 
@@ -20,13 +20,16 @@ from torch import Tensor
 
 from avatar_sdk.model import checkpoint
 from training.data.batches import Batch
+from training.draws import Draws
 from training.errors import DataError, DivergedError, OutOfMemoryError
 from training.interruption import stop_signals
+from training.ranks import ALONE, Ranks
 from training.stages.stage import Stage
 from training.state import Origin, Progress, load_state, save_state, way_out
 
 MODEL: Final = "model.safetensors"
 LOG: Final = "log.jsonl"
+NEVER: Final = 2**62
 
 
 class BatchSource(Protocol):
@@ -80,11 +83,16 @@ class RunResult:
 
 
 def train(
-    stage: Stage, batches: BatchSource, folder: Path, config: RunConfig, stages: tuple[str, ...] = ()
+    stage: Stage,
+    batches: BatchSource,
+    folder: Path,
+    config: RunConfig,
+    stages: tuple[str, ...] = (),
+    ranks: Ranks = ALONE,
 ) -> RunResult:
     """Runs a stage, from where an earlier session stopped if there was one.
 
-    SIGTERM and Ctrl-C end it after the current step; the state is written.
+    SIGTERM and Ctrl-C end it after the current step, of all ranks if one is told; the state is written.
 
     Args:
         stage: what to run; its networks and optimisers are mutated.
@@ -92,40 +100,46 @@ def train(
         folder: of the run.
         config: how long.
         stages: what the initial model has been through; this stage is added to it.
+        ranks: who train together, each with its own part of every batch.
 
     Raises:
         DivergedError: the loss is no longer a number; the last saved state is good.
         OutOfMemoryError: the device is too small.
         DataError: the saved state belongs to another seed or network, or the disk is full.
+        RankError: another rank has failed.
     """
     place = folder / stage.name
     place.mkdir(parents=True, exist_ok=True)
     for module in stage.networks.values():
         module.to(config.device)
-    origin = Origin(config.seed, stage.product().config.to_dict(), stages)
-    rng = torch.Generator(config.device).manual_seed(config.seed)
+    origin = Origin(config.seed, stage.model.config.to_dict(), stages)
+    rng = Draws(config.device, ranks.rank, ranks.size).manual_seed(config.seed)
     torch.manual_seed(config.seed)
     rates = [(group, group["lr"]) for optimiser in stage.optimisers.values() for group in optimiser.param_groups]
-    before = load_state(stage, place, origin, config.device, rng)
-    _cut_log(place / LOG, before.step)
+    before = load_state(stage, place, origin, config.device, rng, ranks)
     step, last, began = before.step, dict[str, float](), time.monotonic()
     deadline = math.inf if config.minutes is None else began + 60 * config.minutes
-    watch = _Watch(config.device)
+    watch = _Watch(config.device, ranks)
 
     def save() -> None:
         watch.check(stage.name, place)
         seconds = before.seconds + time.monotonic() - began
-        save_state(stage, place, origin, Progress(step, seconds, before.warm_from), rng)
-        _save_product(stage, folder, (*(s for s in stages if s != stage.name), stage.name))
+        save_state(stage, place, origin, Progress(step, seconds, before.warm_from), rng, ranks)
+        _save_product(stage, folder, (*(s for s in stages if s != stage.name), stage.name), ranks)
+
+    def agree() -> tuple[bool, ...]:
+        now = time.monotonic()
+        return ranks.any(bool(stop), now >= deadline, now - saved > config.save_every_s)
 
     saved = began
     with (
         stop_signals() as stop,
-        _bar(stage.name, config.steps, step) as show,
-        (place / LOG).open("a") as log,
+        _bar(stage.name, config.steps, step, ranks.lead) as show,
+        _curve(place / LOG, step, ranks.lead) as log,
         _stream(batches, step) as stream,
     ):
-        while step < config.steps and not stop and time.monotonic() < deadline:
+        interrupted, late, _ = agree()
+        while step < config.steps and not interrupted and not late:
             batch = next(stream).to(config.device)
             warmth = min(1.0, (step + 1 - before.warm_from) / max(1, config.warm_up))
             for group, rate in rates:
@@ -136,17 +150,16 @@ def train(
             watch.see(step, metrics)
             if step == 1 or step % config.log_every == 0 or step == config.steps:
                 watch.check(stage.name, place)
-                last = {name: float(value) for name, value in metrics.items()}
-                seconds = before.seconds + time.monotonic() - began
-                log.write(json.dumps({"step": step, "seconds": round(seconds, 2), **last}) + "\n")
-                log.flush()
+                last = ranks.means(metrics)
+                log(step, before.seconds + time.monotonic() - began, last)
             show(step, last.get("loss"))
-            if time.monotonic() - saved > config.save_every_s:
+            interrupted, late, due = agree()
+            if due:
                 save()
                 saved = time.monotonic()
         if step > before.step:
             save()
-    return RunResult(step, last, step >= config.steps, bool(stop))
+    return RunResult(step, last, step >= config.steps, interrupted)
 
 
 @contextmanager
@@ -160,37 +173,53 @@ def _stream(batches: BatchSource, first: int) -> Iterator[Iterator[Batch]]:
             stream.close()
 
 
-def _save_product(stage: Stage, folder: Path, stages: tuple[str, ...]) -> None:
-    fresh = folder / (MODEL + ".new")
-    try:
-        checkpoint.save(fresh, stage.product(), stages)
-        fresh.replace(folder / MODEL)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error}; free some space and run the same command") from error
+def _save_product(stage: Stage, folder: Path, stages: tuple[str, ...], ranks: Ranks) -> None:
+    fresh, product = folder / (MODEL + ".new"), stage.product()
+
+    def write() -> None:
+        try:
+            checkpoint.save(fresh, product, stages)
+            fresh.replace(folder / MODEL)
+        except OSError as error:
+            raise DataError(f"{folder} cannot be written: {error}; free some space and run the same command") from error
+
+    ranks.together(write if ranks.lead else lambda: None)
 
 
 class _Watch:
     """Remembers the first step whose loss was not a number, without waiting for the device at every step."""
 
-    def __init__(self, device: str) -> None:
-        self._bad = torch.full((), -1, dtype=torch.int64, device=device)
+    def __init__(self, device: str, ranks: Ranks) -> None:
+        self._bad = torch.full((), NEVER, dtype=torch.int64, device=device)
+        self._ranks = ranks
 
     def see(self, step: int, metrics: Mapping[str, Tensor]) -> None:
         """Notes the step if its loss is not finite."""
         bad = ~torch.isfinite(torch.as_tensor(metrics["loss"], device=self._bad.device))
-        self._bad = torch.where((self._bad < 0) & bad, step, self._bad)
+        self._bad = torch.where((self._bad == NEVER) & bad, step, self._bad)
 
     def check(self, name: str, place: Path) -> None:
-        """Raises DivergedError if there was one."""
-        if (step := int(self._bad)) >= 0:
+        """Raises DivergedError if there was one, on any rank."""
+        if (step := self._ranks.least(int(self._bad))) < NEVER:
             raise DivergedError(f"{name} diverged: the loss of step {step} is not a number; {way_out(place)}")
 
 
-def _cut_log(path: Path, step: int) -> None:
-    """Drops lines after `step`: an interrupted session may have logged more than it saved."""
+@contextmanager
+def _curve(path: Path, step: int, lead: bool) -> Iterator[Callable[[int, float, Mapping[str, float]], None]]:
+    """Adds lines to the log, if `lead`. Drops those after `step`: a session may have logged more than it saved."""
+    if not lead:
+        yield lambda *_: None
+        return
     if path.is_file():
         lines = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
         path.write_text("".join(line + "\n" for line in lines))
+    with path.open("a") as file:
+
+        def write(step: int, seconds: float, values: Mapping[str, float]) -> None:
+            file.write(json.dumps({"step": step, "seconds": round(seconds, 2), **values}) + "\n")
+            file.flush()
+
+        yield write
 
 
 def _mixed(config: RunConfig) -> torch.autocast:
@@ -210,14 +239,19 @@ def _fitting(batch: Batch) -> Iterator[None]:
 
 
 @contextmanager
-def _bar(name: str, total: int, first: int) -> Iterator[Callable[[int, float | None], None]]:
+def _bar(name: str, total: int, first: int, lead: bool) -> Iterator[Callable[[int, float | None], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     shown = (TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(
-        TextColumn(name), BarColumn(), MofNCompleteColumn(), *shown, console=console, disable=not console.is_terminal
+        TextColumn(name),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *shown,
+        console=console,
+        disable=not (lead and console.is_terminal),
     ) as bar:
         task: Any = bar.add_task("", total=total, completed=first, loss="", rate="")
 

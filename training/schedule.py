@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 import torch
 from torch import Tensor
 
+from training.draws import per_row
+
 DISTILL_STEPS: Final = 32
 """Source: AAPT, arXiv 2506.09350, §3.2."""
 SHIFT: Final = 3.0
@@ -32,9 +34,9 @@ def fixed_times(steps: int, factor: float, device: torch.device | str = "cpu") -
 
 def uniform_times(rows: int, rng: torch.Generator) -> Tensor:
     """(rows,) of U(0, 1), on the device of `rng`."""
-    return torch.rand(rows, generator=rng, device=rng.device)
+    return per_row(rows, rng, lambda n: torch.rand(n, generator=rng, device=rng.device))
 
 
 def noise_like(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Standard normal of the same shape."""
-    return torch.randn(x.shape, generator=rng, device=x.device)
+    """Standard normal of the same shape; the first axis is rows."""
+    return per_row(len(x), rng, lambda n: torch.randn(n, *x.shape[1:], generator=rng, device=x.device))

@@ -13,9 +13,10 @@ from avatar_sdk.model.avatar import AvatarModel
 from avatar_sdk.model.presets import PRESETS
 from training.data import Shards
 from training.data.batches import Batches
+from training.ranks import ALONE, Ranks
 from training.run import MODEL, RunConfig, RunResult, train
 from training.stages.stage import Stage
-from training.state import INITIAL, PORTABLE, STATE, export_portable, import_portable
+from training.state import INITIAL, PORTABLE, export_portable, has_state, import_portable
 
 
 def choose_device(wanted: str, threads: int | None = None) -> str:
@@ -45,7 +46,13 @@ def open_shards(folders: Sequence[Path]) -> list[Shards]:
 
 
 def initial_model(
-    run: Path, stage: str, init: Path | None, preset: str | None, seed: int, needs: str | None = None
+    run: Path,
+    stage: str,
+    init: Path | None,
+    preset: str | None,
+    seed: int,
+    needs: str | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[AvatarModel, tuple[str, ...]]:
     """The model a stage begins with, and the stages it has been through.
 
@@ -58,12 +65,13 @@ def initial_model(
         preset: size of fresh weights; None = there must be a checkpoint.
         seed: of fresh weights.
         needs: a stage that the model must have been through.
+        ranks: all ask, rank 0 writes.
 
     Raises:
         InvalidConfigError: the checkpoint or the preset cannot be used.
     """
     begun = run / stage / INITIAL
-    source = begun if (run / stage / STATE).is_file() and begun.is_file() else init
+    source = begun if has_state(run / stage) and begun.is_file() else init
     if source is None and (run / MODEL).is_file():
         source = run / MODEL
     if source is not None:
@@ -81,19 +89,24 @@ def initial_model(
         raise InvalidConfigError(
             f"{source} has been through {list(stages)}; {stage} needs {needs} before it: `python -m training {needs}`"
         )
-    if source != begun:
+    if source != begun and ranks.lead:
         checkpoint.save(begun, model, stages)
     return model.train(), stages
 
 
-def restore(run: Path, stage: str, portable: Path | None) -> None:
+def restore(run: Path, stage: str, portable: Path | None, ranks: Ranks = ALONE) -> None:
     """Begins from a portable state if there is one and the run has none of its own.
 
     Raises:
         DataError: a part of it is missing or damaged.
+        RankError: rank 0 could not write it.
     """
-    if portable is not None and (portable / PORTABLE).is_file() and not (run / stage / STATE).is_file():
-        import_portable(portable, run / stage)
+
+    def begin() -> None:
+        if portable is not None and (portable / PORTABLE).is_file() and not has_state(run / stage):
+            import_portable(portable, run / stage)
+
+    ranks.together(begin if ranks.lead else lambda: None)
 
 
 def session(
@@ -103,10 +116,11 @@ def session(
     config: RunConfig,
     stages: tuple[str, ...],
     portable: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> RunResult:
     """Trains, and writes the portable state if it is wanted. Raises as `train` does."""
-    result = train(stage, batches, run, config, stages)
-    if portable is not None:
+    result = train(stage, batches, run, config, stages, ranks)
+    if portable is not None and ranks.lead:
         export_portable(run / stage.name, portable)
     return result
 

@@ -1,5 +1,7 @@
 """What a stage leaves on disk, so that the same command goes on: networks, optimisers, step, random numbers.
 
+One rank writes one file; several write parts (`sharded_state`). Each replaces the other, and either reads both.
+
 The full state resumes bit for bit. The portable one is small: half-precision weights without an optimiser's moments,
 which warm up again.
 """
@@ -16,11 +18,25 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.tensor import DTensor
 
 from avatar_sdk.model import checkpoint
 from avatar_sdk.model.avatar import AvatarModel
 from avatar_sdk.model.presets import ModelConfig
 from training.errors import DataError, DivergedError
+from training.ranks import ALONE, Ranks
+from training.sharded_state import (
+    INDEX,
+    drop_parts,
+    hyper_parameters_kept,
+    load_parts,
+    read_index,
+    save_parts,
+    split_like,
+    split_moments,
+    whole_networks,
+)
 from training.stages.stage import Stage
 
 STATE: Final = "state.pt"
@@ -64,62 +80,86 @@ class Origin:
         return {"seed": self.seed, **_flat(self.config)}
 
 
-def save_state(stage: Stage, folder: Path, origin: Origin, at: Progress, rng: torch.Generator) -> None:
-    """Writes the full state under its name once it is whole.
+def has_state(folder: Path) -> bool:
+    """Whether a stage has something to go on from."""
+    return (folder / STATE).is_file() or (folder / INDEX).is_file()
+
+
+def save_state(
+    stage: Stage, folder: Path, origin: Origin, at: Progress, rng: torch.Generator, ranks: Ranks = ALONE
+) -> None:
+    """Writes the full state under its name once it is whole. All ranks call it.
 
     Raises:
         DivergedError: a weight is not a number; what is on disk stays.
         DataError: the disk is full or cannot be written; what is on disk stays.
     """
-    networks = {name: module.state_dict() for name, module in stage.networks.items()}
-    for name, weights in networks.items():
-        if not all(bool(torch.isfinite(t).all()) for t in weights.values() if t.is_floating_point()):
+    for name, module in stage.networks.items():
+        if ranks.any(not all(_finite(t) for t in module.state_dict().values()))[0]:
             raise DivergedError(
                 f"{stage.name} diverged before step {at.step}: {name} holds weights that are not numbers; "
                 f"{way_out(folder)}"
             )
-    state = {
+    about = {
         "origin": {"seed": origin.seed, "config": dict(origin.config), "stages": origin.stages},
         "progress": vars(at),
-        "networks": networks,
-        "optimisers": {name: optimiser.state_dict() for name, optimiser in stage.optimisers.items()},
-        "rng": {"stage": rng.get_state(), "torch": torch.get_rng_state()},
     }
+    if ranks.size > 1:
+        save_parts(stage, folder, about, _random_numbers(rng), ranks)
+        if ranks.lead:
+            (folder / STATE).unlink(missing_ok=True)
+        return
+    state = {
+        **about,
+        "networks": {name: module.state_dict() for name, module in stage.networks.items()},
+        "optimisers": {name: optimiser.state_dict() for name, optimiser in stage.optimisers.items()},
+        "rng": _random_numbers(rng),
+    }
+    index = read_index(folder)
     _write(state, folder)
+    if index is not None:
+        drop_parts(folder, index)
 
 
-def load_state(stage: Stage, folder: Path, origin: Origin, device: str, rng: torch.Generator) -> Progress:
+def load_state(
+    stage: Stage, folder: Path, origin: Origin, device: str, rng: torch.Generator, ranks: Ranks = ALONE
+) -> Progress:
     """Loads what was saved, if anything, into the stage. Learning rates and the like stay as they are asked for now.
+
+    All ranks call it; the state may be of another number of ranks.
 
     Raises:
         DataError: the state is damaged, or of another seed or network.
     """
-    path = folder / STATE
-    if not path.is_file():
+    if not has_state(folder):
         return Progress()
+    index = read_index(folder)
+    path = folder / (STATE if index is None else INDEX)
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        where = device if ranks.size == 1 else "cpu"  # split there, each rank's part goes on
+        state = torch.load(path, map_location=where, weights_only=True) if index is None else index
         before = Origin(**state["origin"]).settings()
         for name, value in origin.settings().items():
             if before[name] != value:
                 raise DataError(f"{path} was made with {name} {before[name]}, not {value}; use that, or another --run")
-        for name, module in stage.networks.items():
-            module.load_state_dict(state["networks"][name])
-        for name, optimiser in stage.optimisers.items():
-            if name in state["optimisers"]:
-                _load_moments(optimiser, state["optimisers"][name])
-    except (KeyError, TypeError, RuntimeError, ValueError, EOFError) as error:
+        if index is None:
+            _load_whole(stage, state)
+            drawn = state["rng"]
+        else:
+            drawn = load_parts(stage, folder, index, _random_numbers(rng), ranks)
+    except (KeyError, TypeError, RuntimeError, ValueError, EOFError, OSError, CheckpointException) as error:
         raise DataError(f"{path} does not fit this command: {error}; use another --run") from error
-    if "stage" in state["rng"]:
-        rng.set_state(state["rng"]["stage"].cpu())
-        torch.set_rng_state(state["rng"]["torch"].cpu())
+    if "stage" in drawn:
+        rng.set_state(drawn["stage"].cpu())
+        torch.set_rng_state(drawn["torch"].cpu())
     return Progress(**state["progress"])
 
 
 def way_out(folder: Path) -> str:
     """What to do after a run has diverged."""
-    if (folder / STATE).is_file():
-        return f"the state in {folder / STATE} is from before; go on from it with a smaller --lr"
+    if has_state(folder):
+        kept = folder / (INDEX if (folder / INDEX).is_file() else STATE)
+        return f"the state in {kept} is from before; go on from it with a smaller --lr"
     return "nothing was saved; begin again with a smaller --lr"
 
 
@@ -132,17 +172,20 @@ def export_portable(stage_folder: Path, out: Path, part_bytes: int = PART_BYTES)
     Raises:
         DataError: there is no state, or it cannot be written.
     """
-    source = stage_folder / STATE
-    if not source.is_file():
-        raise DataError(f"{source} does not exist; train first")
-    state = torch.load(source, map_location="cpu", weights_only=True)
+    if not has_state(stage_folder):
+        raise DataError(f"{stage_folder / STATE} does not exist; train first")
+    index = read_index(stage_folder)
+    if index is None:
+        state = torch.load(stage_folder / STATE, map_location="cpu", weights_only=True)
+    else:
+        state = {**index, "networks": whole_networks(stage_folder, index)}
     tensors = {
         f"{network}/{name}": t.half().clone() if t.is_floating_point() else t.clone()
         for network, weights in state["networks"].items()
         for name, t in weights.items()
     }
     data = save(tensors)
-    index = {
+    portable = {
         "origin": state["origin"],
         "progress": state["progress"],
         "parts": -(-len(data) // part_bytes),
@@ -151,8 +194,8 @@ def export_portable(stage_folder: Path, out: Path, part_bytes: int = PART_BYTES)
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / PORTABLE]
-        paths[0].write_text(json.dumps(index))
-        for part in range(index["parts"]):
+        paths[0].write_text(json.dumps(portable))
+        for part in range(portable["parts"]):
             paths.append(out / _part(part))
             paths[-1].write_bytes(data[part * part_bytes : (part + 1) * part_bytes])
     except OSError as error:
@@ -213,9 +256,20 @@ def _write(state: Mapping[str, Any], folder: Path) -> None:
         raise DataError(f"{folder} cannot be written: {error}; free some space and run the same command") from error
 
 
-def _load_moments(optimiser: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
-    """Loads moments but keeps the hyper-parameters, which the caller may have changed on purpose."""
-    wanted = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
-    optimiser.load_state_dict(dict(saved))
-    for group, values in zip(optimiser.param_groups, wanted, strict=True):
-        group.update(values)
+def _random_numbers(rng: torch.Generator) -> dict[str, Tensor]:
+    return {"stage": rng.get_state(), "torch": torch.get_rng_state()}
+
+
+def _load_whole(stage: Stage, state: Mapping[str, Any]) -> None:
+    for name, module in stage.networks.items():
+        module.load_state_dict(split_like(state["networks"][name], module.state_dict()))
+    for name, optimiser in stage.optimisers.items():
+        if name in state["optimisers"]:
+            with hyper_parameters_kept(optimiser):
+                optimiser.load_state_dict(split_moments(state["optimisers"][name], optimiser))
+
+
+def _finite(weight: Tensor) -> bool:
+    """Whether this rank's part holds numbers only."""
+    own = weight.to_local() if isinstance(weight, DTensor) else weight
+    return not own.is_floating_point() or bool(torch.isfinite(own).all())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import torch
 from avatar_client.errors import InvalidConfigError
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from avatar_sdk.model.avatar import AvatarModel
 from training.ema import Average
+from training.ranks import ALONE, Ranks
 
 LONGEST_GRADIENT: Final = 1.0
 
@@ -27,24 +29,30 @@ class Trainee:
     def __init__(
         self,
         model: AvatarModel,
-        parts: Iterable[str],
+        parts: Sequence[str],
         optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         decay: float,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """Mutates which weights want gradients.
+        """Splits the parts among the ranks. Mutates which weights want gradients.
 
         Args:
             model: which parts are taken from.
             parts: dotted names of modules, e.g. "conditioner" or "generator.blocks.4"; none within another.
             optimiser: is given their weights.
             decay: of the average.
+            ranks: who train together.
 
         Raises:
             InvalidConfigError: there is no such part.
         """
+        self._ranks = ranks
         self._model = model.requires_grad_(False)
         self._parts = branches(model, parts).requires_grad_(True)
         self.average = Average(self._parts, decay)
+        for root in (self._parts, self.average.module.module):
+            for part in parts:
+                ranks.shard(root.get_submodule(part))
         self.optimiser = optimiser(self._parts.parameters())
         self.networks: Mapping[str, nn.Module] = {"model": model, "average": self.average.module}
 
@@ -54,14 +62,14 @@ class Trainee:
 
     def update(self) -> Tensor:
         """One step along the gradients that were gathered since `begin`; their length before it was cut."""
-        length = nn.utils.clip_grad_norm_(self._parts.parameters(), LONGEST_GRADIENT)
+        length = clip_gradient(self._parts, LONGEST_GRADIENT)
         self.optimiser.step()
         self.average.update(self._parts)
-        return length.detach()
+        return length
 
     def product(self) -> AvatarModel:
-        """The model with averaged weights."""
-        return self.average.applied(self._model)
+        """The model with averaged weights; of several ranks, only rank 0 is given any."""
+        return self.average.applied(self._model, self._ranks)
 
 
 def branches(model: nn.Module, parts: Iterable[str]) -> nn.Module:
@@ -85,3 +93,13 @@ def branches(model: nn.Module, parts: Iterable[str]) -> nn.Module:
             at = at.get_submodule(name)
         at.add_module(last, found)
     return root
+
+
+def clip_gradient(network: nn.Module, longest: float) -> Tensor:
+    """Shortens the gradient of the whole network, also where weights are split; its length before."""
+    weights = list(network.parameters())
+    length = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+    if isinstance(length, DTensor):
+        length = length.full_tensor()
+    nn.utils.clip_grads_with_norm_(weights, longest, length)
+    return length.detach()

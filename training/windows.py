@@ -6,6 +6,7 @@ B clips, F frames, H rows, W columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from avatar_sdk.warp.frame import POSE_MAPS
 from training.data.batches import Batch
+from training.draws import per_row
 
 PLACES: Final = (("inner_mouth", "lips"), ("eyes",), None)
 """What a window is put around; None = anywhere."""
@@ -48,9 +50,10 @@ def face_windows(batch: Batch, side_px: int, rng: torch.Generator) -> Window:
     """One window per clip, the same in all its frames, usually around the mouth or an eye."""
     whole = batch.guide_BFCHW.shape[-1]
     side_px = min(side_px, whole)
+    chance = per_row(len(batch.guide_BFCHW), rng, lambda n: torch.rand(n, 6, generator=rng, device=rng.device)).cpu()
     cuts, corners = [], []
     for row in range(len(batch.guide_BFCHW)):
-        y, x = _corner(batch.guide_BFCHW[row], side_px, rng) if side_px < whole else (0, 0)
+        y, x = _corner(batch.guide_BFCHW[row], side_px, chance[row]) if side_px < whole else (0, 0)
         corners.append((y, x))
         at = (slice(row, row + 1), slice(None), Ellipsis, slice(y, y + side_px), slice(x, x + side_px))
         cuts.append(Batch(batch.truth_BFCHW[at], batch.guide_BFCHW[at], batch.gate_BFHW[at], batch.reference_BCHW[:0]))
@@ -58,19 +61,18 @@ def face_windows(batch: Batch, side_px: int, rng: torch.Generator) -> Window:
     return Window(truth, guide, gate, tuple(corners))
 
 
-def _corner(guide_FCHW: Tensor, side_px: int, rng: torch.Generator) -> tuple[int, int]:
-    """Top and left of a window, on the grid."""
+def _corner(guide_FCHW: Tensor, side_px: int, chance: Tensor) -> tuple[int, int]:
+    """Top and left of a window, on the grid; `chance` are six numbers of U(0, 1)."""
     whole = guide_FCHW.shape[-1]
-    kind = int(torch.multinomial(torch.tensor(CHANCES, device=rng.device), 1, generator=rng))
-    names = PLACES[kind]
-    centre = torch.rand(2, generator=rng, device=rng.device) * whole
+    kind, pick = float(chance[0]), float(chance[1])
+    names = next((place for place, up_to in zip(PLACES, accumulate(CHANCES), strict=True) if kind < up_to), None)
+    centre = chance[2:4] * whole
     if names is not None:
         mask = guide_FCHW[:, [3 + POSE_MAPS.index(name) for name in names]].amax((0, 1)) > 127
         if mask.any():
             places = mask.nonzero().float()
-            chosen = places[int(torch.randint(len(places), (1,), generator=rng, device=rng.device))]
-            centre = (chosen if names == ("eyes",) else places.mean(0)).to(rng.device)
-    jitter = (torch.rand(2, generator=rng, device=rng.device) - 0.5) * ALIGN_PX
+            centre = (places[int(pick * len(places))] if names == ("eyes",) else places.mean(0)).cpu()
+    jitter = (chance[4:6] - 0.5) * ALIGN_PX
     corner = ((centre + jitter - side_px / 2) / ALIGN_PX).round() * ALIGN_PX
     y, x = corner.clamp(0, whole - side_px).long().tolist()
     return y, x

@@ -5,7 +5,7 @@ B batch rows (one latent frame each), H heads, T tokens per frame, N window, K h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
@@ -63,13 +63,15 @@ class RingCache:
         return KV((self._keys,), (self._values,), self._positions)
 
 
-@dataclass
 class GrowingCache:
     """Training rollouts: keeps every frame and its gradient; attention masks what has left the window."""
 
-    keys: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
-    frames: list[Tensor] = field(default_factory=list)
+    # No dataclass: FSDP hands copies of those to a layer, which would remember in the copy.
+
+    def __init__(self) -> None:
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        self.frames: list[Tensor] = []
 
     def append(self, k_BHTK: Tensor, v_BHTK: Tensor, frame_B: Tensor) -> KV:
         """Remembers the frame together with its graph."""

@@ -105,8 +105,7 @@ class Generator(nn.Module):
         sinks = []
         for module in self.blocks:
             block = cast(Block, module)
-            modulated, _ = block.shift_and_scale(x_BTD, time_B6D)
-            sinks.append(block.self_attn.sink(modulated))
+            sinks.append(block.sink(x_BTD, time_B6D))
             x_BTD = block(
                 x_BTD,
                 time_B6D,

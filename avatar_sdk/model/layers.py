@@ -6,7 +6,7 @@ B rows (one latent frame each), T tokens, D width, H heads, K head width, N keys
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ def attend(q_BHTK: Tensor, kv: KV, bias: Tensor | None) -> Tensor:
     return mixed
 
 
-class Sink:
+class Sink(NamedTuple):
     """The portrait's own keys and values in one layer.
 
     Attributes:
@@ -72,9 +72,8 @@ class Sink:
         values: the same shape.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys = keys
-        self.values = values
+    keys: Tensor
+    values: Tensor
 
 
 class SelfAttention(nn.Module):
@@ -172,6 +171,10 @@ class Block(nn.Module):
         """The modulated input of self-attention, and all six modulation vectors (B, 1, D)."""
         e = (self.modulation + time_B6D).unsqueeze(2).unbind(1)
         return self.norm1(x_BTD) * (1 + e[1]) + e[0], e
+
+    def sink(self, x_BTD: Tensor, time_B6D: Tensor) -> Sink:
+        """Keys (not roped) and values of the portrait's tokens in this block."""
+        return self.self_attn.sink(self.shift_and_scale(x_BTD, time_B6D)[0])
 
     def forward(self, x_BTD: Tensor, time_B6D: Tensor, text_BSD: Tensor | None, **attention: Any) -> Tensor:
         """(B, T, D) → (B, T, D); `attention` goes to `SelfAttention.forward`."""

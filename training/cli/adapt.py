@@ -13,6 +13,7 @@ from training.cli import options
 EXAMPLES = examples(
     "python -m training adapt --data data/heads --run runs/lite",
     "python -m training adapt --data data/heads --run runs/lite --minutes 25 --device cuda",
+    "torchrun --nproc-per-node 8 -m -- training adapt --data data/heads --run runs/lite --clips 64",
 )
 
 
@@ -41,14 +42,17 @@ def _adapt(
 ) -> None:
     """Stage 1: teach the generator to denoise a frame after the true ones before it."""
     from training.data.batches import BatchConfig, Batches
+    from training.ranks import joined
     from training.run import RunConfig
     from training.setting import choose_device, initial_model, open_shards, restore, session
     from training.stages.adapt import AdaptConfig, AdaptStage
 
-    where = choose_device(device, threads)
-    restore(run, AdaptStage.name, portable)
-    model, stages = initial_model(run, AdaptStage.name, init, None, seed, needs="codec")
-    stage = AdaptStage(model, AdaptConfig(frames=frames, lr=lr, shift=shift, forget=forget))
-    batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
-    config = RunConfig(steps, minutes, seed, device=where, half=half)
-    options.report(run, session(stage, batches, run, config, stages, portable))
+    with joined(choose_device(device, threads)) as ranks:
+        restore(run, AdaptStage.name, portable, ranks)
+        model, stages = initial_model(run, AdaptStage.name, init, None, seed, needs="codec", ranks=ranks)
+        stage = AdaptStage(model, AdaptConfig(frames=frames, lr=lr, shift=shift, forget=forget), ranks)
+        batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed), ranks.rank, ranks.size)
+        config = RunConfig(steps, minutes, seed, device=ranks.device, half=half)
+        result = session(stage, batches, run, config, stages, portable, ranks)
+    if ranks.lead:
+        options.report(run, result)

@@ -14,6 +14,7 @@ EXAMPLES = examples(
     "python -m training adversarial --data data/heads --run runs/lite",
     "python -m training adversarial --data data/heads --run runs/lite --steps 9000 --rollout 128",
     "python -m training adversarial --data data/heads --run runs/lite --discriminator bidirectional --no-recycle",
+    "torchrun --nproc-per-node 8 -m -- training adversarial --data data/heads --run runs/lite --clips 64",
 )
 
 
@@ -74,33 +75,36 @@ def _adversarial(
 
     from training.data.batches import BatchConfig, Batches
     from training.discriminator import Discriminator
+    from training.ranks import joined
     from training.rollout import RolloutConfig
     from training.run import RunConfig
     from training.setting import choose_device, initial_model, judge_model, open_shards, restore, session
     from training.stages.adversarial import AdversarialConfig, AdversarialStage
 
-    where = choose_device(device, threads)
-    walk = RolloutConfig(rollout, segment, overlap, recycle, remember)
-    restore(run, AdversarialStage.name, portable)
-    model, stages = initial_model(run, AdversarialStage.name, init, None, seed, needs="adapt")
-    torch.manual_seed(seed)
-    config = AdversarialConfig(
-        frames=frames,
-        rollout=walk,
-        discriminator=discriminator,
-        teacher_forced=teacher_forced,
-        lr=lr,
-        judge_lr=judge_lr,
-        game_weight=game_weight,
-        penalty=penalty,
-        latent_weight=latent_weight,
-        pixel_weight=pixel_weight,
-        stay_weight=stay_weight,
-        harm_weight=harm_weight,
-        pixel_frames=pixel_frames,
-        parts=("conditioner", "generator", *(("decoder",) if train_decoder else ())),
-    )
-    stage = AdversarialStage(model, Discriminator(judge_model(run, judge, model), discriminator), config)
-    batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
-    run_config = RunConfig(steps, minutes, seed, device=where, half=half)
-    options.report(run, session(stage, batches, run, run_config, stages, portable))
+    with joined(choose_device(device, threads)) as ranks:
+        walk = RolloutConfig(rollout, segment, overlap, recycle, remember)
+        restore(run, AdversarialStage.name, portable, ranks)
+        model, stages = initial_model(run, AdversarialStage.name, init, None, seed, needs="adapt", ranks=ranks)
+        torch.manual_seed(seed)
+        config = AdversarialConfig(
+            frames=frames,
+            rollout=walk,
+            discriminator=discriminator,
+            teacher_forced=teacher_forced,
+            lr=lr,
+            judge_lr=judge_lr,
+            game_weight=game_weight,
+            penalty=penalty,
+            latent_weight=latent_weight,
+            pixel_weight=pixel_weight,
+            stay_weight=stay_weight,
+            harm_weight=harm_weight,
+            pixel_frames=pixel_frames,
+            parts=("conditioner", "generator", *(("decoder",) if train_decoder else ())),
+        )
+        stage = AdversarialStage(model, Discriminator(judge_model(run, judge, model), discriminator), config, ranks)
+        batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed), ranks.rank, ranks.size)
+        run_config = RunConfig(steps, minutes, seed, device=ranks.device, half=half)
+        result = session(stage, batches, run, run_config, stages, portable, ranks)
+    if ranks.lead:
+        options.report(run, result)

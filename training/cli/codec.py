@@ -13,6 +13,7 @@ from training.cli import options
 EXAMPLES = examples(
     "python -m training codec --data data/heads --run runs/lite --steps 20000",
     "python -m training codec --data data/heads --run runs/lite --steps 26000 --adversarial-from 20000",
+    "torchrun --nproc-per-node 8 -m -- training codec --data data/heads --run runs/lite --clips 64",
 )
 
 
@@ -40,15 +41,21 @@ def _codec(
 ) -> None:
     """Train the codec: what the warp gets wrong, into a small latent and back."""
     from training.data.batches import BatchConfig, Batches
+    from training.ranks import joined
     from training.run import RunConfig, train
     from training.setting import choose_device, initial_model, open_shards
     from training.stages.codec import CodecStage, CodecStageConfig
 
-    where = choose_device(device, threads)
-    model, stages = initial_model(run, CodecStage.name, init, preset, seed)
-    stage = CodecStage(model, CodecStageConfig(lr=lr, window_px=window_px, adversarial_from=adversarial_from))
-    batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=CodecStage.frames, seed=seed))
-    # A decoder that overshoots in its first steps may shut for good.
-    config = RunConfig(steps, minutes, seed, device=where, half=half, warm_up=200)
-    result = train(stage, batches, run, config, stages)
-    options.report(run, result)
+    with joined(choose_device(device, threads)) as ranks:
+        model, stages = initial_model(run, CodecStage.name, init, preset, seed, ranks=ranks)
+        stage = CodecStage(
+            model, CodecStageConfig(lr=lr, window_px=window_px, adversarial_from=adversarial_from), ranks
+        )
+        batches = Batches(
+            open_shards(data), BatchConfig(clips=clips, frames=CodecStage.frames, seed=seed), ranks.rank, ranks.size
+        )
+        # A decoder that overshoots in its first steps may shut for good.
+        config = RunConfig(steps, minutes, seed, device=ranks.device, half=half, warm_up=200)
+        result = train(stage, batches, run, config, stages, ranks)
+    if ranks.lead:
+        options.report(run, result)

@@ -13,6 +13,7 @@ from training.cli import options
 EXAMPLES = examples(
     "python -m training distill --data data/heads --run runs/lite",
     "python -m training distill --data data/heads --run runs/lite --minutes 25 --device cuda",
+    "torchrun --nproc-per-node 8 -m -- training distill --data data/heads --run runs/lite --clips 64",
 )
 
 
@@ -40,14 +41,17 @@ def _distill(
 ) -> None:
     """Stage 2: teach the generator to arrive in one step. Blurred, but a good beginning for stage 3."""
     from training.data.batches import BatchConfig, Batches
+    from training.ranks import joined
     from training.run import RunConfig
     from training.setting import choose_device, initial_model, open_shards, restore, session
     from training.stages.distill import DistillConfig, DistillStage
 
-    where = choose_device(device, threads)
-    restore(run, DistillStage.name, portable)
-    model, stages = initial_model(run, DistillStage.name, init, None, seed, needs="adapt")
-    stage = DistillStage(model, DistillConfig(frames=frames, lr=lr, shift=shift))
-    batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed))
-    config = RunConfig(steps, minutes, seed, device=where, half=half)
-    options.report(run, session(stage, batches, run, config, stages, portable))
+    with joined(choose_device(device, threads)) as ranks:
+        restore(run, DistillStage.name, portable, ranks)
+        model, stages = initial_model(run, DistillStage.name, init, None, seed, needs="adapt", ranks=ranks)
+        stage = DistillStage(model, DistillConfig(frames=frames, lr=lr, shift=shift), ranks)
+        batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed), ranks.rank, ranks.size)
+        config = RunConfig(steps, minutes, seed, device=ranks.device, half=half)
+        result = session(stage, batches, run, config, stages, portable, ranks)
+    if ranks.lead:
+        options.report(run, result)

@@ -20,7 +20,7 @@ InitTrained = Annotated[Path | None, typer.Option("--init", help="Checkpoint to 
 Preset = Annotated[str, typer.Option(help="Size of a fresh network.")]
 Steps = Annotated[int, typer.Option(min=1, help="In all, earlier sessions included.")]
 Minutes = Annotated[float | None, typer.Option(min=0, help="Stop this session after so long.")]
-Clips = Annotated[int, typer.Option(min=1, help="Per batch.")]
+Clips = Annotated[int, typer.Option(min=1, help="Per batch; under torchrun, of all ranks together.")]
 Frames = Annotated[int, typer.Option(min=1, help="Per clip.")]
 LearningRate = Annotated[float, typer.Option("--lr", min=0, help="Learning rate.")]
 Portable = Annotated[
@@ -30,7 +30,7 @@ Portable = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed and data give the same curve.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; under torchrun, a CUDA device per rank.")]
 Half = Annotated[
     bool | None,
     typer.Option(help="Compute in bfloat16. Default: on CUDA; CPUs with AMX gain by it too.", show_default=False),

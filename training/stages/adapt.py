@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
 from training.losses import flow_matching, mix
+from training.ranks import ALONE, Ranks
 from training.schedule import SHIFT, noise_like, shift, uniform_times
 from training.teacher import before, teacher_forced, true_latents
 from training.trainee import Trainee
@@ -46,7 +47,7 @@ class AdaptStage:
 
     name = "adapt"
 
-    def __init__(self, model: AvatarModel, config: AdaptConfig) -> None:
+    def __init__(self, model: AvatarModel, config: AdaptConfig, ranks: Ranks = ALONE) -> None:
         self.model, self.config = model, config
         self.frames = config.frames
         self._trainee = Trainee(
@@ -56,6 +57,7 @@ class AdaptStage:
                 weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
             ),
             config.ema,
+            ranks,
         )
         self.networks: Mapping[str, nn.Module] = self._trainee.networks
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}

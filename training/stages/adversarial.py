@@ -18,6 +18,7 @@ from training.data.batches import Batch
 from training.discriminator import Discriminator, Kind
 from training.losses import latent_huber, penalty, relativistic
 from training.pixel_losses import composite, gradient_loss, harm, region_weights, stay_on_warp, weighted_l1
+from training.ranks import ALONE, Ranks
 from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
 from training.stages.codec import LAST_LAYER
@@ -76,7 +77,9 @@ class AdversarialStage:
 
     name = "adversarial"
 
-    def __init__(self, model: AvatarModel, judge: Discriminator | None, config: AdversarialConfig) -> None:
+    def __init__(
+        self, model: AvatarModel, judge: Discriminator | None, config: AdversarialConfig, ranks: Ranks = ALONE
+    ) -> None:
         """`judge` is best begun from the weights of stage 1; without a game none is needed.
 
         Raises:
@@ -85,11 +88,14 @@ class AdversarialStage:
         assert judge is not None or not config.game_weight, "a game takes two"
         self.model, self.config, self.judge = model, config, judge
         self.frames = config.frames
-        self._trainee = Trainee(model, config.parts, self._optimiser, config.ema)
+        self._trainee = Trainee(model, config.parts, self._optimiser, config.ema, ranks)
         self.networks: Mapping[str, nn.Module] = self._trainee.networks
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}
+        self._judge_weights: list[nn.Parameter] = []
         if judge is not None:
-            optimiser = torch.optim.Adam(judge.parameters(), config.judge_lr, (0.0, 0.9), fused=True)
+            ranks.shard(judge)
+            self._judge_weights = list(judge.parameters())
+            optimiser = torch.optim.Adam(self._judge_weights, config.judge_lr, (0.0, 0.9), fused=True)
             self.networks = {**self.networks, "discriminator": judge}
             self.optimisers = {**self.optimisers, "discriminator": optimiser}
 
@@ -143,15 +149,20 @@ class AdversarialStage:
         logits: tuple[Tensor, ...] = self.judge(latents, walk.guide_BFCHW, walk.batch.reference(), t_B)
         return logits
 
+    def _teach_judge(self, wanted: bool) -> None:
+        # Between forward and backward a split network shows other parameters than those that its optimiser holds.
+        for weight in self._judge_weights:
+            weight.requires_grad_(wanted)
+
     def _play(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
         """What the student learns from a segment."""
         config = self.config
         latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
         loss, metrics = config.latent_weight * latent, {"latent": latent}
-        if config.game_weight and self.judge is not None:
-            self.judge.requires_grad_(False)
+        if config.game_weight:
+            self._teach_judge(False)
             fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
-            self.judge.requires_grad_(True)
+            self._teach_judge(True)
             metrics["game"] = relativistic(fake, real)
             loss = loss + config.game_weight * metrics["game"]
         if config.pixel_frames:

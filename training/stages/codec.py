@@ -21,6 +21,9 @@ from training.ema import Average
 from training.losses import penalty, relativistic
 from training.patch_discriminator import PatchDiscriminator
 from training.pixel_losses import composite, gradient_loss, region_weights, stay_on_warp, weighted_l1
+from training.ranks import ALONE, Ranks
+from training.schedule import noise_like, uniform_times
+from training.trainee import LONGEST_GRADIENT, clip_gradient
 from training.windows import Window, face_windows
 
 LAST_LAYER: Final = 0.05
@@ -68,11 +71,13 @@ class CodecStage:
     name = CODEC_STAGE
     frames = 2
 
-    def __init__(self, model: AvatarModel, config: CodecStageConfig) -> None:
-        self.model, self.config = model, config
+    def __init__(self, model: AvatarModel, config: CodecStageConfig, ranks: Ranks = ALONE) -> None:
+        self.model, self.config, self._ranks = model, config, ranks
         self._codec = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
         self._average = Average(self._codec, config.ema)
         self._judge = PatchDiscriminator(guide_channels=3)
+        for part in (*self._codec.values(), *self._average.parts(), self._judge):
+            ranks.shard(part)
         self.networks: Mapping[str, nn.Module] = {
             "model": model,
             "average": self._average.module,
@@ -94,7 +99,7 @@ class CodecStage:
         window = face_windows(batch, self.config.window_px, rng)
         guide, truth = window.guide, window.truth
         rising = min(1.0, step / max(1, self.config.settle))
-        picture, mask, latent, kept = self._reconstruct(window, rising * self.config.empty, rng)
+        picture, mask, latent, moments, kept = self._reconstruct(window, rising * self.config.empty, rng)
         weight = region_weights(guide)
         target = torch.where(kept, truth, guide[:, :, :3])
         colour = weighted_l1(picture, target, weight)
@@ -113,29 +118,44 @@ class CodecStage:
         optimiser = self.optimisers["codec"]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self._codec.parameters(), 1.0)
+        clip_gradient(self._codec, LONGEST_GRADIENT)
         optimiser.step()
-        _track(self.model.encoder, latent.detach())
+        _track(self.model.encoder, *moments)
         self._average.update(self._codec)
         return {"loss": loss.detach(), **{name: value.detach() for name, value in metrics.items()}}
 
     def product(self) -> AvatarModel:
         """The model with averaged codec weights."""
-        return self._average.applied(self.model)
+        return self._average.applied(self.model, self._ranks)
 
-    def _reconstruct(self, window: Window, empty: float, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Picture (B, F, 3, H, W), mask logits, latent as the encoder gives it, and which rows kept theirs."""
+    def _reconstruct(
+        self, window: Window, empty: float, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
+        """Picture (B, F, 3, H, W), mask logits, the encoder's latent and its moments, and which rows kept theirs."""
         encoder, decoder = self.model.encoder, self.model.decoder
         rows, frames = window.truth.shape[:2]
         latent = encoder(window.truth.flatten(0, 1), window.guide[:, :, :3].flatten(0, 1))
         own = latent
         # Normalised by its own batch, the latent gains nothing by growing out of the noise.
-        latent = (latent - latent.mean((0, 2, 3), keepdim=True)) / latent.std((0, 2, 3), keepdim=True).clamp_min(1e-3)
-        noise = torch.randn(latent.shape, generator=rng, device=latent.device)
-        kept = torch.rand(rows, 1, 1, 1, 1, generator=rng, device=latent.device) >= empty
+        mean, std = self._moments(latent)
+        latent = (latent - mean) / std
+        noise = noise_like(latent, rng)
+        kept = uniform_times(rows, rng).view(-1, 1, 1, 1, 1) >= empty
         noisy = (latent + self.config.latent_noise * noise).unflatten(0, (rows, frames)) * kept
         residual = decoder.clip(noisy, window.guide)
-        return composite(window.guide, window.gate, residual), residual[:, :, 3], own, kept
+        moments = mean.detach().flatten(), std.detach().flatten()
+        return composite(window.guide, window.gate, residual), residual[:, :, 3], own, moments, kept
+
+    def _moments(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (1, C, 1, 1) of every channel over all ranks."""
+        if self._ranks.size == 1:
+            mean, std = latent.mean((0, 2, 3), keepdim=True), latent.std((0, 2, 3), keepdim=True)
+        else:
+            mean = self._ranks.mean(latent.mean((0, 2, 3), keepdim=True))
+            count = self._ranks.size * latent[:, 0].numel()
+            variance = self._ranks.mean((latent - mean).square().mean((0, 2, 3), keepdim=True))
+            std = (variance * (count / (count - 1))).sqrt()
+        return mean, std.clamp_min(1e-3)
 
     def _logits(self, picture: Tensor, guide: Tensor) -> Tensor:
         return torch.as_tensor(self._judge(picture.flatten(0, 1), guide[:, :, :3].flatten(0, 1)))
@@ -152,16 +172,14 @@ class CodecStage:
         return loss.detach()
 
     def _smoothness(self, picture: Tensor, logits: Tensor, guide: Tensor, rng: torch.Generator) -> Tensor:
-        noise = torch.randn(picture.shape, generator=rng, device=picture.device)
-        return penalty(logits, self._logits(picture + SIGMA * noise, guide))
+        return penalty(logits, self._logits(picture + SIGMA * noise_like(picture, rng), guide))
 
 
-def _track(encoder: Encoder, latent_BCHW: Tensor, rate: float = 0.05) -> None:
-    """Moves the encoder's mean and deviation towards this batch's. Mutates its buffers.
+def _track(encoder: Encoder, mean: Tensor, std: Tensor, rate: float = 0.05) -> None:
+    """Moves the encoder's mean and deviation towards this batch's, (C,) each. Mutates its buffers.
 
     The latent that comes in is normalised with what is stored, so at the goal its mean is 0 and its deviation 1. The
     decoder takes normalised latents as they are: were its own scale to follow, its input would never rest.
     """
-    mean, std = latent_BCHW.mean((0, 2, 3)), latent_BCHW.std((0, 2, 3)).clamp_min(1e-3)
     encoder.mean.add_(rate * mean * encoder.std)
     encoder.std.mul_(std**rate)

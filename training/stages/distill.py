@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
+from training.draws import per_row
 from training.losses import consistency, latent_huber, mix
+from training.ranks import ALONE, Ranks
 from training.schedule import DISTILL_STEPS, SHIFT, fixed_times, noise_like
 from training.teacher import before, teacher_forced, true_latents
 from training.trainee import Trainee
@@ -45,7 +47,7 @@ class DistillStage:
 
     name = "distill"
 
-    def __init__(self, model: AvatarModel, config: DistillConfig) -> None:
+    def __init__(self, model: AvatarModel, config: DistillConfig, ranks: Ranks = ALONE) -> None:
         self.model, self.config = model, config
         self.frames = config.frames
         self._trainee = Trainee(
@@ -55,6 +57,7 @@ class DistillStage:
                 weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
             ),
             config.ema,
+            ranks,
         )
         self.networks: Mapping[str, nn.Module] = self._trainee.networks
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {"generator": self._trainee.optimiser}
@@ -63,8 +66,11 @@ class DistillStage:
         """One update. "latent" in the log is how far the arrival is from the truth."""
         latent = true_latents(self.model, batch)
         noise = noise_like(latent, rng)
-        times = fixed_times(self.config.steps, self.config.shift, latent.device)
-        place_B = torch.randint(1, self.config.steps + 1, (len(latent),), generator=rng, device=latent.device)
+        steps = self.config.steps
+        times = fixed_times(steps, self.config.shift, latent.device)
+        place_B = per_row(
+            len(latent), rng, lambda n: torch.randint(1, steps + 1, (n,), generator=rng, device=latent.device)
+        )
         late_B, early_B = times[place_B], times[place_B - 1]
         self._trainee.begin()
         student = self._picture(batch, mix(latent, noise, late_B), latent, late_B)

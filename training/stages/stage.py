@@ -17,12 +17,14 @@ class Stage(Protocol):
 
     Attributes:
         name: what a checkpoint records: "codec", "adapt", "distill", "adversarial".
+        model: whose weights are trained.
         frames: consecutive frames of every clip it wants.
         networks: every module with weights that a resumed run needs, by name.
         optimisers: by name.
     """
 
     name: str
+    model: AvatarModel
     frames: int
     networks: Mapping[str, nn.Module]
     optimisers: Mapping[str, torch.optim.Optimizer]
@@ -35,4 +37,7 @@ class Stage(Protocol):
         """
 
     def product(self) -> AvatarModel:
-        """The model to be saved, with averaged weights where the stage averages."""
+        """The model to be saved, with averaged weights where the stage averages.
+
+        All ranks ask; of several only rank 0 is given weights.
+        """
