@@ -35,6 +35,7 @@ from training.stages.stage import Stage
 STAGES = ("adapt", "distill", "adversarial", "codec")
 STEPS, HALF_WAY = 3, 2
 FRAMES = 3
+PARTS = ("conditioner", "generator", "decoder")
 
 
 def fresh_model() -> AvatarModel:
@@ -57,7 +58,7 @@ def build(name: str, ranks: Ranks = ALONE) -> Stage:
         if name == "codec":
             return CodecStage(model, CodecStageConfig(window_px=32, settle=1, adversarial_from=1), ranks)
         walk = RolloutConfig(frames=3, segment=2, overlap=1)
-        game = AdversarialConfig(FRAMES, walk, lr=1e-3, pixel_frames=2, window_px=32, train_decoder=True)
+        game = AdversarialConfig(FRAMES, walk, lr=1e-3, pixel_frames=2, window_px=32, parts=PARTS)
         return AdversarialStage(model, Discriminator(model, "causal"), game, ranks)
 
 
