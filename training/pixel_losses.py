@@ -18,6 +18,11 @@ REGION_WEIGHT: Final = 6.0
 RIGHT: Final = 0.06
 """Where the warp is off by less than this the network should leave it alone; in [-1, 1] units."""
 
+USUAL: Final = 0.12
+"""Weighted error of the warp in a usual window; in [-1, 1] units."""
+LEAST: Final = 0.02
+"""Below this an error is noise; in [-1, 1] units."""
+
 
 def composite(guide_BFCHW: Tensor, gate_BF1HW: Tensor, residual_BF4HW: Tensor) -> Tensor:
     """The crop as the product shows it: `warp + gate · σ(mask) · delta`, (B, F, 3, H, W).
@@ -35,6 +40,12 @@ def region_weights(guide_BFCHW: Tensor) -> Tensor:
     inside = (guide_BFCHW[:, :, wanted].amax(2, keepdim=True) + 1) / 2
     near = F.max_pool2d(inside.flatten(0, 1), 9, stride=1, padding=4).unflatten(0, inside.shape[:2])
     return 1 + (REGION_WEIGHT - 1) * near
+
+
+def evened(weight: Tensor, guide_BFCHW: Tensor, truth: Tensor) -> Tensor:
+    """The weights, larger for clips in which the warp is nearly right: decibels are asked of every clip alike."""
+    apart = ((guide_BFCHW[:, :, :3] - truth).abs() * weight).mean((1, 2, 3, 4), keepdim=True)
+    return weight * (USUAL + LEAST) / (apart + LEAST)
 
 
 def weighted_l1(picture: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

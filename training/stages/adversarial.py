@@ -17,7 +17,7 @@ from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
 from training.discriminator import Discriminator, Kind
 from training.losses import latent_huber, penalty, relativistic
-from training.pixel_losses import composite, gradient_loss, harm, region_weights, stay_on_warp, weighted_l1
+from training.pixel_losses import composite, evened, gradient_loss, harm, region_weights, stay_on_warp, weighted_l1
 from training.ranks import ALONE, Ranks
 from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
@@ -184,7 +184,7 @@ class AdversarialStage:
         latent = window.of_latent(walk.fake_BFCHW[:, at], 2 ** len(self.model.config.codec.channels))
         residual = self.model.decoder.clip(latent, window.guide)[:, context:].float()
         guide, truth, gate = (x[:, context:] for x in (window.guide, window.truth, window.gate))
-        weight, picture = region_weights(guide), composite(guide, gate, residual)
+        weight, picture = evened(region_weights(guide), guide, truth), composite(guide, gate, residual)
         return {
             "l1": weighted_l1(picture, truth, weight),
             "edges": gradient_loss(picture, truth, weight),
