@@ -1,4 +1,4 @@
-"""The same checkpoint on every runtime: the same pictures, and as long as it is untrained, the warp."""
+"""The same checkpoint on every runtime: the same pictures, and as long as nothing was trained, the warp."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch; install th
 
 from avatar_sdk.model import checkpoint  # noqa: E402
 from avatar_sdk.model.avatar import AvatarModel  # noqa: E402
-from avatar_sdk.model.export import export  # noqa: E402
+from avatar_sdk.model.export import export, export_preset  # noqa: E402
 from avatar_sdk.model.presets import PRESETS  # noqa: E402
 from avatar_sdk.runtime.torch import TorchRuntime  # noqa: E402
 
@@ -54,17 +54,28 @@ def render(runtime: object, portrait: Portrait, motions: list[Motion], seed: int
     return np.stack([runtime.render(state, runtime.predict(state, m)) for m in motions])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("model", ["lite", "torch:lite"])
-def test_the_untrained_default_is_the_warp_although_the_whole_network_runs(
-    model: str, portrait: Portrait, motions: list[Motion]
+@pytest.mark.parametrize("kind", [OnnxRuntime, TorchRuntime])
+def test_an_untrained_network_is_the_warp_although_all_of_it_runs(
+    kind: type, portrait: Portrait, motions: list[Motion], tmp_path: Path
 ) -> None:
-    runtime = load_runtime(model)
+    export_preset("test", tmp_path)
+    runtime = kind(tmp_path if kind is OnnxRuntime else tmp_path / checkpoint.WEIGHTS)
     assert runtime.trained_stages == ()
     state = runtime.start(portrait)
     drafts = [runtime.predict(state, m) for m in motions[:3]]
     shown = np.stack([runtime.render(state, d) for d in drafts])
     assert np.array_equal(shown, render(load_runtime("warp"), portrait, motions[:3]))
     assert np.abs(drafts[2].latent - drafts[1].latent).max() > 0.1
+
+
+@pytest.mark.parametrize("model", ["lite", "torch:lite"])
+def test_the_default_has_learned_and_stays_near_the_warp(model: str, portrait: Portrait, motions: list[Motion]) -> None:
+    runtime = load_runtime(model)
+    assert runtime.trained_stages == ("codec", "adapt", "distill", "adversarial")
+    shown, warped = (render(one, portrait, motions).astype(int) for one in (runtime, load_runtime("warp")))
+    apart = np.abs(shown - warped)
+    assert 0 < apart.mean() < 4
+    assert apart.max() > 8
 
 
 @pytest.mark.parametrize("name", ["lite", "test"])

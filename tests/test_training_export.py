@@ -90,6 +90,11 @@ def test_without_clips_only_plain_graphs_are_written(source: Path, tmp_path: Pat
     assert OnnxNetwork(tmp_path / "out").trained_stages == ("codec", "adapt")
 
 
+def test_a_variant_that_does_not_exist_is_named(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfigError, match="no variant 'int4'; there are fused attention, int8"):
+        export_measured(source, tmp_path / "out", [], ExportConfig(only=("int4",)))
+
+
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"nothing")

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the e
 from avatar_sdk.model import checkpoint  # noqa: E402
 from avatar_sdk.model.avatar import AvatarModel  # noqa: E402
 from avatar_sdk.model.presets import PRESETS  # noqa: E402
+from training.curves import plot_curves  # noqa: E402
 from training.data.batches import Batch  # noqa: E402
 from training.errors import DataError, DivergedError, OutOfMemoryError  # noqa: E402
 from training.run import LOG, MODEL, RunConfig, train  # noqa: E402
@@ -211,3 +212,11 @@ def test_a_damaged_portable_state_is_refused(tmp_path: Path) -> None:
         import_portable(tmp_path / "nowhere", tmp_path / "there")
     with pytest.raises(DataError, match="train first"):
         export_portable(tmp_path / "nowhere", tmp_path / "small")
+
+
+def test_the_curves_of_a_run_are_drawn_and_a_run_without_any_is_named(tmp_path: Path) -> None:
+    train(Mean(), Greys(), tmp_path / "run", config(4))
+    assert plot_curves(tmp_path / "run", tmp_path / "curves.png") == [Mean.name]
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+    with pytest.raises(DataError, match=r"holds no log\.jsonl of any stage; train first"):
+        plot_curves(tmp_path, tmp_path / "none.png")

@@ -12,6 +12,7 @@ from training.cli import (
     adapt,
     adversarial,
     codec,
+    curves,
     distill,
     evaluate,
     export,
@@ -30,7 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (synthesize, prepare, codec, adapt, distill, adversarial, finetune, toy, ablate, evaluate, export):
+stages = (codec, adapt, distill, adversarial)
+for module in (synthesize, prepare, *stages, curves, finetune, toy, ablate, evaluate, export):
     module.register(app)
 
 

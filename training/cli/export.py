@@ -12,6 +12,7 @@ from training.cli import options
 
 EXAMPLES = examples(
     "python -m training export runs/lite/model.safetensors out/lite --data data/heads",
+    "python -m training export runs/lite/model.safetensors out/lite --data data/heads --variant 'fused attention'",
     "python -m training export runs/lite/model.safetensors out/lite      (plain graphs, nothing is tried)",
     "avatar serve --model out/lite        avatar serve --model cuda:out/lite",
 )
@@ -29,6 +30,10 @@ def _export(
         Path | None, typer.Option(help="Folder of shards: a few clips calibrate, judge and time the variants.")
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="How many of them.")] = 5,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="Try only this one; may be given more than once. 8 bits pay off on CPUs with VNNI only."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each variant is timed.")] = 3,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
@@ -48,7 +53,7 @@ def _export(
     choose_device("cpu", threads)
     shards = Shards(data) if data else None
     picked = [shards[len(shards) - 1 - k] for k in range(min(clips, len(shards)))] if shards else []
-    done = export_measured(checkpoint, folder, picked, ExportConfig(rounds=rounds))
+    done = export_measured(checkpoint, folder, picked, ExportConfig(rounds=rounds, only=variant))
     if done.trials:
         console = Console()
         console.print("largest difference from PyTorch: " + ", ".join(f"{k} {v:.1e}" for k, v in done.parity.items()))

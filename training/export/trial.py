@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from avatar_client.errors import InvalidConfigError
 
 from avatar_sdk.model import checkpoint
 from avatar_sdk.model.export import export
@@ -89,9 +90,11 @@ def export_measured(
         config: when a variant is kept.
 
     Raises:
-        InvalidConfigError: the checkpoint cannot be used.
+        InvalidConfigError: the checkpoint cannot be used, or there is no such variant.
         ParityError: the graphs do not compute what PyTorch computes.
     """
+    if unknown := sorted(set(config.only or ()) - set(VARIANTS)):
+        raise InvalidConfigError(f"there is no variant {unknown[0]!r}; there are {', '.join(VARIANTS)}")
     with tempfile.TemporaryDirectory() as scratch:
         best = Path(scratch) / "plain"
         export(source, best)
