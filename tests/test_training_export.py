@@ -58,6 +58,16 @@ def test_every_variant_runs_and_says_what_it_costs(source: Path, clips: list[Cli
     assert len(json.loads((tmp_path / "out/export.json").read_text())["trials"]) == 3
 
 
+def test_a_generator_in_8_bits_is_another_one(source: Path, clips: list[Clip], tmp_path: Path) -> None:
+    config = ExportConfig(1, time_share=100, loss_db=100, only=("int8 generator",))
+    assert export_measured(source, tmp_path / "out", clips, config).trials[0].kept
+    plain, kept = (
+        np.stack([step.latent for step in play(OnnxNetwork(folder), clips[0])])
+        for folder in (_plain(source, tmp_path), tmp_path / "out")
+    )
+    assert 0 < np.abs(plain - kept).max() < 0.5
+
+
 def test_what_is_slower_or_worse_is_not_kept(source: Path, clips: list[Clip], tmp_path: Path) -> None:
     slow = export_measured(source, tmp_path / "slow", clips, ExportConfig(1, time_share=0, only=("int8 decoder",)))
     worse = ExportConfig(1, time_share=100, loss_db=-100, only=("int8 decoder",))

@@ -82,7 +82,7 @@ VARIANTS: Final[dict[str, tuple[str, Variant]]] = {
 
 
 class _whole:  # noqa: N801 - a context manager, used like a function
-    """A copy of a graph that holds its own weights, as the quantiser wants it."""
+    """A copy of a graph that holds its own weights, ready for products, as the quantiser wants it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
@@ -90,6 +90,7 @@ class _whole:  # noqa: N801 - a context manager, used like a function
 
     def __enter__(self) -> Path:
         import onnx
+        import onnxruntime
 
         weights = checkpoint.read_arrays(self._folder / WEIGHTS)
         proto = onnx.load(str(self._folder / f"{self._name}.onnx"), load_external_data=False)
@@ -98,6 +99,11 @@ class _whole:  # noqa: N801 - a context manager, used like a function
                 array = weights[tensor.name.removeprefix(MODULE)]
                 tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
         onnx.save(proto, str(self._path))
+        # The quantiser takes weights only, and the exporter's are transposed on the way: that is done once here.
+        folding = onnxruntime.SessionOptions()
+        folding.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        folding.optimized_model_filepath = str(self._path)
+        onnxruntime.InferenceSession(str(self._path), folding)
         logging.getLogger().setLevel(logging.ERROR)  # the quantiser recommends its own preprocessing
         return self._path
 
