@@ -269,6 +269,19 @@ def test_the_gate_opens_where_the_face_differs_from_the_portrait(portrait: Portr
     assert frame.gate[eye[1], eye[0]] < 20
 
 
+def test_lips_as_open_as_the_portraits_keep_what_the_photo_shows(portrait: Portrait, warp: Warp) -> None:
+    def gate(motion: Motion, place: Floats) -> int:
+        frame = warp.step(motion)
+        x, y = (place[:2] @ frame.crop_affine[:, :2].T + frame.crop_affine[:, 2]).round().astype(int)
+        return int(frame.gate[y, x])
+
+    turned, opened = rigid(portrait, yaw_deg=25), opened_mouth(portrait, 0.3)
+    assert gate(turned, turned.landmarks[9]) > 200, "the rest of a turned face needs help"
+    for lip in (0, 17):
+        assert gate(turned, turned.landmarks[lip]) < 100
+    assert gate(opened, opened.landmarks[17]) > 150
+
+
 def test_the_runtime_without_a_network_shows_the_warp(portrait: Portrait, warp: Warp) -> None:
     runtime = load_runtime("warp")
     state = runtime.start(portrait)

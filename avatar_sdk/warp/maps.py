@@ -26,6 +26,7 @@ from avatar_sdk.topology import (
 )
 from avatar_sdk.warp.frame import CROP_PX, POSE_MAPS, WarpedFrame
 from avatar_sdk.warp.mesh import Mesh
+from avatar_sdk.warp.mouth import lip_opening
 from avatar_sdk.warp.raster import rasterise_values
 from avatar_sdk.warp.visibility import facing
 
@@ -43,6 +44,9 @@ MOVED: Final = (0.006, 0.03)
 Unit: face widths."""
 TURNED: Final = (0.10, 0.35)
 """The same for the angle of the head against the portrait's. Unit: radians."""
+OPENED: Final = (0.015, 0.05)
+"""The same for the lips, which show what the portrait shows when they are about as open: its own teeth, or none.
+Unit: distances between the outer eye corners, by which the opening differs."""
 _SHIFT: Final = 4
 
 
@@ -57,6 +61,7 @@ class CropView:
         low, high = points[OVAL].min(0), points[OVAL].max(0)
         self._centre = (low + high) / 2
         self._across = mesh.axes[:, 0]
+        self._opening = lip_opening(points)
         self._triangles = TRIANGLES.astype(np.int32)
         self._area = _areas(points[:MESH_LANDMARKS, :2])
         self._count = np.bincount(self._triangles.ravel(), minlength=MESH_LANDMARKS).astype(np.float32)
@@ -114,6 +119,13 @@ class CropView:
         size = (CROP_PX, CROP_PX)
         soft = cv2.GaussianBlur(self._planes[2], (0, 0), 0.04 * COARSE_PX)
         soft = np.maximum(soft, self._planes[2])
+        low, high = OPENED
+        alike = 1 - float(np.clip((abs(lip_opening(motion.landmarks) - self._opening) - low) / (high - low), 0, 1))
+        inner = cv2.resize(maps[2], soft.shape, interpolation=cv2.INTER_AREA)
+        soft = np.maximum(soft, (1 - alike) / 255 * inner.astype(np.float32))
+        if alike:
+            mouth = cv2.resize(cv2.max(maps[2], maps[3]), soft.shape, interpolation=cv2.INTER_AREA)
+            soft *= 1 - alike / 255 * cv2.GaussianBlur(cv2.dilate(mouth, None), (0, 0), 0.015 * COARSE_PX)
         maps[6] = cv2.resize((128 + 40 * self._planes[0]).clip(0, 255).astype(np.uint8), size)
         maps[7] = cv2.resize((255 * self._planes[1]).astype(np.uint8), size)
         return np.asarray(cv2.resize(soft, size) * self._feather * 255 + 0.5, np.uint8)

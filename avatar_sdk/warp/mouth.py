@@ -58,7 +58,7 @@ class Mouth:
         across /= 2 * half_width
         frame = np.stack([across, [-across[1], across[0]]])
         self._depth = float(lips[:, 2].mean())
-        self._opening = _opening(points)
+        self._opening = lip_opening(points)
         # Portrait pixels → mouth: x from corner to corner is [-1, 1], y is in units below the upper lip's edge.
         upper, middle = points[13, :2], (points[78, :2] + points[308, :2]) / 2
         scale = np.array([[1 / half_width], [1 / unit]])
@@ -117,7 +117,7 @@ class Mouth:
 
     def _amount(self, landmarks: Floats) -> float:
         """How much of the painted mouth shows, in [0, 1]."""
-        opening = _opening(landmarks)
+        opening = lip_opening(landmarks)
         low, high = self._config.opens
         wider = (opening - self._opening - low) / (high - low)
         low, high = self._config.closes
@@ -136,7 +136,7 @@ class Mouth:
         return np.concatenate([inverse, (-inverse @ offset)[:, None]], 1)
 
 
-def _opening(landmarks: Floats) -> float:
+def lip_opening(landmarks: Floats) -> float:
     """Gap of the lips. Unit: the distance between the outer eye corners, turned to the camera or not."""
     lips = np.linalg.norm(landmarks[[81, 13, 311]] - landmarks[[178, 14, 402]], axis=1).mean()
     return float(lips / np.linalg.norm(landmarks[33] - landmarks[263]))
