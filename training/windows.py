@@ -45,6 +45,13 @@ class Window:
         rows = zip(latent_BFCHW, self.corners, strict=True)
         return torch.stack([x[..., y // pixels :, x0 // pixels :][..., :side, :side] for x, (y, x0) in rows])
 
+    def pasted(self, picture: Tensor, whole: Tensor) -> Tensor:
+        """`whole` (B, F, 3, H, W) with `picture` (B, F, 3, h, w) in the window's place."""
+        side, out = picture.shape[-1], whole.clone()
+        for row, (y, x) in enumerate(self.corners):
+            out[row, ..., y : y + side, x : x + side] = picture[row]
+        return out
+
 
 def face_windows(batch: Batch, side_px: int, rng: torch.Generator) -> Window:
     """One window per clip, the same in all its frames, usually around the mouth or an eye."""

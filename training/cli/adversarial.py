@@ -56,6 +56,12 @@ def _adversarial(
     pixel_weight: Annotated[float, typer.Option(min=0, help="Of paired pictures.")] = 1.0,
     stay_weight: Annotated[float, typer.Option(min=0, help="Of changing the warp where it is right.")] = 0.5,
     harm_weight: Annotated[float, typer.Option(min=0, help="Of being further from the truth than the warp.")] = 0.5,
+    texture_weight: Annotated[float, typer.Option(min=0, help="Of having as much detail as the truth.")] = 2.0,
+    motion_weight: Annotated[float, typer.Option(min=0, help="Of changing from frame to frame as the truth.")] = 0.5,
+    reading_weight: Annotated[
+        float, typer.Option(min=0, help="Of lips, lids and irises where MediaPipe sees them in the truth.")
+    ] = 8.0,
+    likeness_weight: Annotated[float, typer.Option(min=0, help="Of the features by which MediaPipe sees them.")] = 0.2,
     pixel_frames: Annotated[int, typer.Option(min=0, help="Frames decoded per segment; 0 = none.")] = 3,
     train_decoder: Annotated[
         bool, typer.Option("--train-decoder", help="Let the decoder learn from the pictures too.")
@@ -75,6 +81,7 @@ def _adversarial(
 
     from training.data.batches import BatchConfig, Batches
     from training.discriminator import Discriminator
+    from training.face_reader import FaceReader
     from training.ranks import joined
     from training.rollout import RolloutConfig
     from training.run import RunConfig
@@ -99,10 +106,16 @@ def _adversarial(
             pixel_weight=pixel_weight,
             stay_weight=stay_weight,
             harm_weight=harm_weight,
+            texture_weight=texture_weight,
+            motion_weight=motion_weight,
+            reading_weight=reading_weight,
+            likeness_weight=likeness_weight,
             pixel_frames=pixel_frames,
             parts=("conditioner", "generator", *(("decoder",) if train_decoder else ())),
         )
-        stage = AdversarialStage(model, Discriminator(judge_model(run, judge, model), discriminator), config, ranks)
+        player = Discriminator(judge_model(run, judge, model), discriminator) if game_weight else None
+        reader = FaceReader() if pixel_frames and (reading_weight or likeness_weight) else None
+        stage = AdversarialStage(model, player, config, ranks, reader)
         batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed), ranks.rank, ranks.size)
         run_config = RunConfig(steps, minutes, seed, device=ranks.device, half=half)
         result = session(stage, batches, run, run_config, stages, portable, ranks)

@@ -16,15 +16,26 @@ from torch import Tensor, nn
 from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
 from training.discriminator import Discriminator, Kind
+from training.face_reader import FaceReader, misread, unlike
 from training.losses import latent_huber, penalty, relativistic
-from training.pixel_losses import composite, evened, gradient_loss, harm, region_weights, stay_on_warp, weighted_l1
+from training.pixel_losses import (
+    composite,
+    evened,
+    gradient_loss,
+    harm,
+    motion_loss,
+    region_weights,
+    stay_on_warp,
+    texture_loss,
+    weighted_l1,
+)
 from training.ranks import ALONE, Ranks
 from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
 from training.stages.codec import LAST_LAYER
 from training.trainee import Trainee
 from training.walk import Walk, frames_of, student_walk, teacher_walk
-from training.windows import face_windows
+from training.windows import Window, face_windows
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,11 @@ class AdversarialConfig:
         gradient_weight: of edges within that.
         stay_weight: of changing the warp where it is right, within that.
         harm_weight: of being further from the truth than the warp, within that.
+        texture_weight: of how much detail there is, within that.
+        motion_weight: of changes from frame to frame, within that; needs two `pixel_frames`.
+        reading_weight: of how far off MediaPipe sees lips, lids and irises, within that; 0 = it is not asked.
+        likeness_weight: of the features it sees them by, within that.
+        read_every: of the decoded frames, so many-th are read.
         pixel_frames: consecutive frames of each segment that are decoded; 0 = none.
         window_px: side of the window around mouth or eyes that is decoded; a multiple of 32.
         parts: dotted names of the modules that learn; with "decoder" it learns from the pictures too.
@@ -66,6 +82,11 @@ class AdversarialConfig:
     gradient_weight: float = 0.7
     stay_weight: float = 0.5
     harm_weight: float = 0.5
+    texture_weight: float = 2.0
+    motion_weight: float = 0.5
+    reading_weight: float = 0.0
+    likeness_weight: float = 0.0
+    read_every: int = 4
     pixel_frames: int = 3
     window_px: int = 128
     parts: tuple[str, ...] = ("conditioner", "generator")
@@ -78,15 +99,21 @@ class AdversarialStage:
     name = "adversarial"
 
     def __init__(
-        self, model: AvatarModel, judge: Discriminator | None, config: AdversarialConfig, ranks: Ranks = ALONE
+        self,
+        model: AvatarModel,
+        judge: Discriminator | None,
+        config: AdversarialConfig,
+        ranks: Ranks = ALONE,
+        reader: FaceReader | None = None,
     ) -> None:
-        """`judge` is best begun from the weights of stage 1; without a game none is needed.
+        """`judge` is best begun from the weights of stage 1; without a game none is needed, nor a `reader` unweighted.
 
         Raises:
             InvalidConfigError: the model has none of the parts that are to learn.
         """
         assert judge is not None or not config.game_weight, "a game takes two"
-        self.model, self.config, self.judge = model, config, judge
+        assert reader is not None or not (config.reading_weight or config.likeness_weight), "who is to read?"
+        self.model, self.config, self.judge, self._reader = model, config, judge, reader
         self.frames = config.frames
         self._trainee = Trainee(model, config.parts, self._optimiser, config.ema, ranks)
         self.networks: Mapping[str, nn.Module] = self._trainee.networks
@@ -168,9 +195,18 @@ class AdversarialStage:
         if config.pixel_frames:
             pictures = self._picture_losses(walk, rng)
             metrics |= pictures
-            edges, stay = config.gradient_weight * pictures["edges"], config.stay_weight * pictures["stay"]
-            worse = config.harm_weight * pictures["harm"]
-            loss = loss + config.pixel_weight * (pictures["l1"] + edges + stay + worse)
+            weights = {
+                "l1": 1.0,
+                "edges": config.gradient_weight,
+                "texture": config.texture_weight,
+                "motion": config.motion_weight,
+                "misread": config.reading_weight,
+                "unlike": config.likeness_weight,
+                "stay": config.stay_weight,
+                "harm": config.harm_weight,
+            }
+            total = torch.stack([weight * pictures[name] for name, weight in weights.items() if weight]).sum()
+            loss = loss + config.pixel_weight * total
         return {"loss": loss, **metrics}
 
     def _picture_losses(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
@@ -180,15 +216,30 @@ class AdversarialStage:
         first = walk.new + int(torch.randint(made - walk.new - count + 1, (1,), generator=rng, device=rng.device))
         context = min(first, 1)
         at = slice(first - context, first + count)
-        window = face_windows(frames_of(walk.batch, at), self.config.window_px, rng)
+        seen = frames_of(walk.batch, at)
+        window = face_windows(seen, self.config.window_px, rng)
         latent = window.of_latent(walk.fake_BFCHW[:, at], 2 ** len(self.model.config.codec.channels))
         residual = self.model.decoder.clip(latent, window.guide)[:, context:].float()
         guide, truth, gate = (x[:, context:] for x in (window.guide, window.truth, window.gate))
         weight, picture = evened(region_weights(guide), guide, truth), composite(guide, gate, residual)
-        return {
+        return self._read(picture, window, seen, context) | {
             "l1": weighted_l1(picture, truth, weight),
             "edges": gradient_loss(picture, truth, weight),
+            "texture": texture_loss(picture, truth, weight),
+            "motion": motion_loss(picture, truth, weight) if count > 1 else picture.new_zeros(()),
             "stay": stay_on_warp(picture, guide, truth),
             "harm": harm(picture, truth, guide, weight),
             "warp_l1": weighted_l1(guide[:, :, :3], truth, weight),
         }
+
+    def _read(self, picture: Tensor, window: Window, batch: Batch, context: int) -> dict[str, Tensor]:
+        """What MediaPipe makes of some frames, true outside of the window."""
+        if self._reader is None:
+            return {}
+        reader, every = self._reader.to(picture.device), self.config.read_every
+        truth = frames_of(batch, slice(context, None, every)).truth()
+        made = window.pasted(picture[:, ::every], truth)
+        with torch.no_grad():
+            true = reader(truth.flatten(0, 1))
+        seen = reader(made.flatten(0, 1), true.looks)
+        return {"misread": misread(seen, true), "unlike": unlike(seen, true)}
