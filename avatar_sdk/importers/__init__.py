@@ -1,0 +1,1 @@
+"""Public checkpoints become ours."""
