@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from avatar_sdk.portrait import PortraitConfig
+from avatar_sdk.runtime.guide import at_rest
 from avatar_sdk.runtime.warp import WarpRuntime
 from training.errors import DataError
 from training.evaluate.drift import DriftConfig, drift
@@ -20,10 +21,21 @@ from training.evaluate.measures import Truth, gmsd, measure
 from training.evaluate.reel import Reel, clips_in, read_reel
 from training.evaluate.reenactment import reduced, reenact
 from training.evaluate.stillness import StillnessConfig
-from training.evaluate.systems import MODEL, NO_CACHE, NO_RECYCLE, PAINTED, STATIC, WARP, StaticRuntime, systems
+from training.evaluate.systems import (
+    MODEL,
+    NO_CACHE,
+    NO_GENERATOR,
+    NO_RECYCLE,
+    PAINTED,
+    STATIC,
+    WARP,
+    StaticRuntime,
+    systems,
+)
 from training.evaluate.verdicts import bootstrap, verdicts
 from training.synthesize import SynthesisConfig, film_video
 
+LITE = Path(__file__).parent.parent / "avatar_sdk/assets/lite/model.safetensors"
 SMALL = PortraitConfig(width_px=256, height_px=256, framing=2.2)
 
 
@@ -109,7 +121,10 @@ def test_an_evaluation_leaves_table_plots_and_sheets(video: Path, tmp_path: Path
     assert "left out" in text
     assert "broken.mp4" in text
     content = json.loads((tmp_path / "out/evaluation.json").read_text())
-    assert set(content["means"][video.stem]) == {STATIC, WARP, PAINTED, MODEL, NO_RECYCLE, NO_CACHE}
+    assert set(content["means"][video.stem]) == {
+        *(STATIC, WARP, PAINTED, MODEL),
+        *(NO_RECYCLE, NO_CACHE, NO_GENERATOR),
+    }
     assert "jitter" in content["means"][video.stem][MODEL]
     assert len(content["drift"][video.stem]["seconds"]) >= 2
     for name in ("over_time.png", "drift.png", f"{video.stem}.png", "cross_sample_portrait.png"):
@@ -177,3 +192,12 @@ def test_bad_folders_and_files_are_named(tmp_path: Path, video: Path) -> None:
 
 def test_without_a_checkpoint_there_is_nothing_to_forget() -> None:
     assert NO_CACHE not in systems("warp", None)
+
+
+def test_without_its_generator_the_decoder_is_given_nothing(reel: Reel) -> None:
+    motion = at_rest(reel.portrait)
+    runtime = systems("torch:lite", LITE)[NO_GENERATOR]()
+    state = runtime.start(reel.portrait)
+    drafts = [runtime.predict(state, motion) for _ in range(2)]
+    assert not any(draft.latent.any() for draft in drafts)
+    assert state.latent.any(), "its own memory goes on"

@@ -40,7 +40,9 @@ def _evaluate(
         Literal["detected", "exact"],
         typer.Option(help="What drives: MediaPipe, or the `.poses` file beside each video."),
     ] = "detected",
-    memory: Annotated[bool, typer.Option(help="Also run the model without recycled frame and without cache.")] = True,
+    memory: Annotated[
+        bool, typer.Option(help="Also run the model without recycled frame, without cache, without its generator.")
+    ] = True,
     stillness: Annotated[bool, typer.Option(help="Also measure jitter before a driver who keeps still.")] = True,
     frames: Annotated[
         int, typer.Option(min=0, help="Also look for drift over so many frames per clip, e.g. 7200; 0 = not.")
@@ -54,7 +56,8 @@ def _evaluate(
     """Let clips drive their own first frame, and compare with the clip.
 
     Systems: the static portrait, the warp without and with painted mouth, the model, the model without its recycled
-    frame, the model without its cache. Exits with 0 whether or not targets are met.
+    frame, without its cache, and without its generator: what its decoder makes alone. Exits with 0 whether or not
+    targets are met.
     """
     from rich.console import Console
 

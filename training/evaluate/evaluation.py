@@ -37,7 +37,7 @@ class EvaluationConfig:
         seconds: only the beginning of each clip.
         framing: field of view in face sizes.
         landmarks: what drives: MediaPipe's, or exact ones beside the videos.
-        memory: whether the model is also run without recycled frame and without cache.
+        memory: whether the model is also run without recycled frame, without cache, without generator.
         size_px: side of the avatar's picture.
         stillness: how jitter before a still driver is measured; None = not.
         drift: how long drift is looked for; None = not.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ PAINTED: Final = "painted"
 MODEL: Final = "model"
 NO_RECYCLE: Final = "no recycle"
 NO_CACHE: Final = "no cache"
+NO_GENERATOR: Final = "no generator"
 BASELINES: Final = (WARP, PAINTED)
 """What the model must beat: in every region the better of the two."""
 
@@ -65,12 +66,12 @@ class StaticRuntime:
 
 
 class ForgetfulRuntime(TorchRuntime):
-    """The same weights without the recycled frame, or without the cache of the frames before."""
+    """The same weights without the recycled frame, the cache of the frames before, or anything from the generator."""
 
-    def __init__(self, path: Path, *, recycle: bool = True, remember: bool = True) -> None:
+    def __init__(self, path: Path, *, recycle: bool = True, remember: bool = True, generate: bool = True) -> None:
         """See `TorchRuntime`."""
         super().__init__(path)
-        self._recycle, self._remember = recycle, remember
+        self._recycle, self._remember, self._generate = recycle, remember, generate
 
     def predict(self, state: TorchState, motion: Motion) -> NetworkDraft:
         """Warp and generator, after forgetting what it is not to know."""
@@ -81,7 +82,8 @@ class ForgetfulRuntime(TorchRuntime):
         if not self._remember:
             g = self.config.generator
             state.caches = [RingCache(g.heads, g.tokens, g.window, g.head_dim) for _ in range(g.depth)]
-        return super().predict(state, motion)
+        draft = super().predict(state, motion)
+        return draft if self._generate else replace(draft, latent=np.zeros_like(draft.latent))
 
 
 def runtime_of(model: str) -> Runtime:
@@ -99,7 +101,8 @@ def systems(model: str, weights: Path | None = None) -> Mapping[str, Callable[[]
 
     Args:
         model: as `runtime_of` takes it.
-        weights: its checkpoint, to compare it with itself without memory; None = no such rows.
+        weights: its checkpoint, to compare it with itself without memory and without what the generator says, by its
+            decoder alone; None = no such rows.
     """
     made: dict[str, Callable[[], Any]] = {
         STATIC: StaticRuntime,
@@ -110,4 +113,5 @@ def systems(model: str, weights: Path | None = None) -> Mapping[str, Callable[[]
     if weights is not None:
         made[NO_RECYCLE] = lambda: ForgetfulRuntime(weights, recycle=False)
         made[NO_CACHE] = lambda: ForgetfulRuntime(weights, remember=False)
+        made[NO_GENERATOR] = lambda: ForgetfulRuntime(weights, generate=False)
     return made
