@@ -1,0 +1,100 @@
+"""From latents to frames through causal convolutions: the body of the Wan VAE's decoder and of the light one.
+
+B streams, C channels, F frames, H rows, W columns. Scales are counted from the coarsest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avatar_sdk.model.video.causal import CausalConv, ChannelNorm, Double, Middle, ResBlock
+from avatar_sdk.model.video.streaming import Shape, Stream, start_stream
+
+
+class DecoderScale(nn.Module):
+    """Residual blocks, then the step to the next finer scale."""
+
+    def __init__(self, ins: int, outs: int, blocks: int, time: bool | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ResBlock(outs if i else ins, outs) for i in range(blocks))
+        self.finer = None if time is None else Double(outs, time)
+
+
+class CausalDecoder(nn.Module):
+    """A `StreamingDecoder` without the latent's scaling, which `expand` adds.
+
+    Args:
+        latent_channels: of the latent.
+        widths: channels per scale, from coarse to fine; the step between two scales halves them first.
+        blocks: per scale.
+        doubles_time: one entry per step between scales.
+        middle: whether block, attention and block come before the first scale.
+    """
+
+    def __init__(
+        self, latent_channels: int, widths: Sequence[int], blocks: int, doubles_time: Sequence[bool], *, middle: bool
+    ) -> None:
+        super().__init__()
+        self.latent_channels = latent_channels
+        self.conv_in = CausalConv(latent_channels, widths[0])
+        self.middle = Middle(widths[0]) if middle else None
+        ins = (widths[0], *(w // 2 for w in widths[:-1]))
+        self.scales = nn.ModuleList(
+            DecoderScale(a, b, blocks, time)
+            for a, b, time in zip(ins, widths, (*doubles_time, None), strict=True)
+        )
+        self.norm = ChannelNorm(widths[-1])
+        self.conv_out = CausalConv(widths[-1], 3)
+
+    def expand(self, latent_BCFHW: Tensor) -> Tensor:
+        """A normalised latent as the network takes it."""
+        return latent_BCFHW
+
+    def start(self, rows: int, height_px: int, width_px: int) -> Stream:
+        """See `StreamingDecoder.start`."""
+        space_px = 2 ** (len(self.scales) - 1)
+        memories = self._memories(height_px // space_px, width_px // space_px)
+        return start_stream(self, memories, (rows, 3, height_px, width_px), self.latent_channels, space_px)
+
+    def first(self, latent_BCHW: Tensor, stream: Stream) -> Tensor:
+        """See `StreamingDecoder.first`."""
+        stream.check_latent(latent_BCHW)
+        stream.reset()
+        return self._step(latent_BCHW, stream, True)
+
+    def later(self, latent_BCHW: Tensor, stream: Stream) -> Tensor:
+        """See `StreamingDecoder.later`."""
+        stream.check_latent(latent_BCHW)
+        return self._step(latent_BCHW, stream, False)
+
+    def frames(self, latent_BCHW: Tensor, stream: Stream) -> Iterator[Tensor]:
+        """See `StreamingDecoder.frames`; here all four are computed together."""
+        return iter(self.later(latent_BCHW, stream).unbind(1))
+
+    def _step(self, latent_BCHW: Tensor, stream: Stream, first: bool) -> Tensor:
+        past = iter(stream.memories)
+        x = self.conv_in.step(self.expand(latent_BCHW[:, :, None]), next(past))
+        if self.middle is not None:
+            x = self.middle(x, past)
+        for scale in self.scales:
+            for block in scale.blocks:
+                x = block(x, past)
+            if scale.finer is not None:
+                x = scale.finer(x, past, first)
+        x_BCFHW = self.conv_out.step(F.silu(self.norm(x)), next(past))
+        return ((x_BCFHW.clamp(-1, 1) + 1) / 2).transpose(1, 2)
+
+    def _memories(self, height: int, width: int) -> Iterator[Shape]:
+        yield self.conv_in.memory(height, width)
+        if self.middle is not None:
+            yield from self.middle.memories(height, width)
+        for scale in self.scales:
+            for block in scale.blocks:
+                yield from block.memories(height, width)
+            if scale.finer is not None:
+                yield from scale.finer.memories(height, width)
+                height, width = 2 * height, 2 * width
+        yield self.conv_out.memory(height, width)
