@@ -14,7 +14,11 @@ Widths = tuple[int, int, int, int]
 
 
 def public_shapes(
-    z: int = 16, patch: int = 1, width: int = 64, widths: Widths = (256, 128, 64, 64), stored: tuple[int, ...] = (1, 2, 2)
+    z: int = 16,
+    patch: int = 1,
+    width: int = 64,
+    widths: Widths = (256, 128, 64, 64),
+    stored: tuple[int, ...] = (1, 2, 2),
 ) -> dict[str, tuple[int, ...]]:
     """Every weight of the public checkpoint, written down from its key list."""
     shapes: dict[str, tuple[int, ...]] = {}

@@ -39,7 +39,7 @@ def _config(shapes: Shapes) -> VideoCodecConfig:
     channels, known = shapes["conv2.weight"][0], WanVaeConfig().latent_channels
     if channels != known:
         raise InvalidConfigError(
-            f"this VAE has {channels} latent channels; their mean and deviation are known for the {known} of Wan 2.1 only",
+            f"this VAE has {channels} latent channels; means and deviations are known for the {known} of Wan 2.1 only",
             field="model",
         )
     multiples = tuple(shapes[name][0] // width for name in _WIDTHS)

@@ -6,11 +6,12 @@ B streams, C channels, F frames, H rows, W columns. Scales are counted from the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avatar_sdk.model.video.causal import CausalConv, ChannelNorm, Double, Middle, ResBlock
+from avatar_sdk.model.video.causal import CausalConv, ChannelNorm, Double, Middle, Past, ResBlock
 from avatar_sdk.model.video.streaming import Shape, Stream, start_stream
 
 
@@ -21,6 +22,19 @@ class DecoderScale(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(ResBlock(outs if i else ins, outs) for i in range(blocks))
         self.finer = None if time is None else Double(outs, time)
+
+    def memories(self, height: int, width: int) -> Iterator[Shape]:
+        """Of all layers; the size is this scale's."""
+        for block in self.blocks:
+            yield from cast(ResBlock, block).memories(height, width)
+        if self.finer is not None:
+            yield from self.finer.memories(height, width)
+
+    def forward(self, x_BCFHW: Tensor, past: Past, first: bool) -> Tensor:
+        """(B, ins, F, H, W) → (B, outs, F, H, W), or as `Double` says."""
+        for block in self.blocks:
+            x_BCFHW = block(x_BCFHW, past)
+        return x_BCFHW if self.finer is None else self.finer(x_BCFHW, past, first)
 
 
 class CausalDecoder(nn.Module):
@@ -43,8 +57,7 @@ class CausalDecoder(nn.Module):
         self.middle = Middle(widths[0]) if middle else None
         ins = (widths[0], *(w // 2 for w in widths[:-1]))
         self.scales = nn.ModuleList(
-            DecoderScale(a, b, blocks, time)
-            for a, b, time in zip(ins, widths, (*doubles_time, None), strict=True)
+            DecoderScale(a, b, blocks, time) for a, b, time in zip(ins, widths, (*doubles_time, None), strict=True)
         )
         self.norm = ChannelNorm(widths[-1])
         self.conv_out = CausalConv(widths[-1], 3)
@@ -80,10 +93,7 @@ class CausalDecoder(nn.Module):
         if self.middle is not None:
             x = self.middle(x, past)
         for scale in self.scales:
-            for block in scale.blocks:
-                x = block(x, past)
-            if scale.finer is not None:
-                x = scale.finer(x, past, first)
+            x = scale(x, past, first)
         x_BCFHW = self.conv_out.step(F.silu(self.norm(x)), next(past))
         return ((x_BCFHW.clamp(-1, 1) + 1) / 2).transpose(1, 2)
 
@@ -91,10 +101,6 @@ class CausalDecoder(nn.Module):
         yield self.conv_in.memory(height, width)
         if self.middle is not None:
             yield from self.middle.memories(height, width)
-        for scale in self.scales:
-            for block in scale.blocks:
-                yield from block.memories(height, width)
-            if scale.finer is not None:
-                yield from scale.finer.memories(height, width)
-                height, width = 2 * height, 2 * width
-        yield self.conv_out.memory(height, width)
+        for i, scale in enumerate(self.scales):
+            yield from cast(DecoderScale, scale).memories(height << i, width << i)
+        yield self.conv_out.memory(height << len(self.scales) - 1, width << len(self.scales) - 1)

@@ -177,8 +177,19 @@ class StemConfig:
 
 EncoderConfig = WanVaeConfig | TaehvConfig
 DecoderConfig = WanVaeConfig | TaehvConfig | LightConfig
-KINDS: Final = {"wan-vae": WanVaeConfig, "taehv": TaehvConfig, "light": LightConfig, "stem": StemConfig}
+KINDS: Final[dict[str, type]] = {
+    "wan-vae": WanVaeConfig,
+    "taehv": TaehvConfig,
+    "light": LightConfig,
+    "stem": StemConfig,
+}
 """Name in a checkpoint → class."""
+PARTS: Final[dict[str, tuple[type, ...]]] = {
+    "encoder": (WanVaeConfig, TaehvConfig),
+    "decoder": (WanVaeConfig, TaehvConfig, LightConfig),
+    "stem": (StemConfig,),
+}
+"""Part of a codec → classes that may be it."""
 
 
 @dataclass(frozen=True)
@@ -199,14 +210,14 @@ class VideoCodecConfig:
         a, b = self.encoder, self.decoder
         if (a.latent_channels, a.space_px) != (b.latent_channels, b.space_px):
             raise InvalidConfigError(
-                f"the encoder makes latents of {a.latent_channels} channels, one for {a.space_px}×{a.space_px} pixels; "
-                f"the decoder takes {b.latent_channels} for {b.space_px}×{b.space_px}: they must agree",
+                f"the encoder's latents have {a.latent_channels} channels for {a.space_px}×{a.space_px} pixels, "
+                f"the decoder's {b.latent_channels} for {b.space_px}×{b.space_px}; they must agree",
                 field="decoder",
             )
         if self.stem is not None and self.stem.space_px != b.space_px:
             raise InvalidConfigError(
-                f"the stem makes one vector of {self.stem.space_px}×{self.stem.space_px} pixels, the decoder takes one "
-                f"for {b.space_px}×{b.space_px}: they must agree",
+                f"the stem makes one vector of {self.stem.space_px}×{self.stem.space_px} pixels, the decoder's latents "
+                f"have one for {b.space_px}×{b.space_px}; they must agree",
                 field="stem",
             )
 
@@ -224,14 +235,17 @@ class VideoCodecConfig:
             InvalidConfigError: a value is missing, unknown or does not fit.
         """
         try:
-            return cls(**{key: _part(part) for key, part in values.items()})
+            return cls(**{key: _part(key, part) for key, part in values.items()})
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidConfigError(f"the codec's config cannot be read: {error}", field="codec") from error
 
 
-def _part(values: dict[str, Any]) -> Any:
+def _part(key: str, values: dict[str, Any]) -> Any:
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "kind"}
-    return KINDS[values["kind"]](**plain)
+    part = KINDS[values["kind"]](**plain)
+    if not isinstance(part, PARTS[key]):
+        raise InvalidConfigError(f"{values['kind']!r} cannot be the {key} of a codec", field=key)
+    return part
 
 
 VIDEO_CODECS: Final = {

@@ -1,7 +1,7 @@
 """A light causal decoder: two residual blocks a scale, 64, 128, 256 and 512 channels, no attention.
 
-The shape is AAPT's (arXiv 2506.09350), which thins its own VAE's decoder out in the same way; the rest of its layers is not
-published and is the Wan VAE's here. It is trained for the latents of the encoder beside it.
+The shape is AAPT's (arXiv 2506.09350), which thins its own VAE's decoder out in the same way; the rest of that decoder
+is not published and is the Wan VAE's here. It is trained for the latents of the encoder beside it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What every video encoder and decoder promises: one latent at a time, all memory in a `Stream`.
 
-B streams side by side, C channels, F frames, H rows, W columns. Frames are RGB in [0, 1]; latents are normalised, as
-generators see them. A step has two shapes, which are two methods: the `first` of a stream is one frame, each `later` one
-is four. Nothing else branches, nothing reads a value back, and all memory keeps its address, so that each of the two can
-be captured as a CUDA graph.
+B streams side by side, C channels, F frames, L latents, H rows, W columns. Frames are RGB in [0, 1]; latents are
+normalised, as generators see them. A step has two shapes, which are two methods: the `first` of a stream is one frame,
+each `later` one is four. Nothing else branches, nothing reads a value back, and all memory keeps its address, so that
+each of the two can be captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from avatar_sdk.model.video.config import FRAMES
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """What an encoder or a decoder remembers of one video, overwritten in place. All zeros = nothing was seen.
 

@@ -1,14 +1,15 @@
 """TAEHV, streaming: a tiny autoencoder for Wan's latents, of 2-D convolutions with a memory of one frame.
 
-B streams, C channels, F frames, H rows, W columns, N = B·F. The only memory is each block's input of the frame before. The
-decoder can go depth first: the first of four frames leaves before the others are computed. Source: the rules of the
-public model (TAEHV, MIT), where every `growth` of a stage but the last frames' is trimmed from the first latent.
+B streams, C channels, F frames, H rows, W columns, N = B·F. The only memory is each block's input of the frame before.
+The decoder can go depth first: the first of four frames leaves before the others are computed. A stream's first latent
+makes four frames too, of which only the last is shown. Source: the rules of the public model (TAEHV, MIT).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -188,16 +189,16 @@ class TaehvDecoder(nn.Module):
     def _wide(self, latent_BCHW: Tensor, stream: Stream, wanted: int) -> Tensor:
         """The last `wanted` frames; nothing behind the last stage's blocks remembers, so only they pass there."""
         x = self._enter(latent_BCHW)
-        for i, stage in enumerate(self.stages):
-            x = stage(x, memories_of(i, stream))
-            x = stage.enlarge(x if i < len(self.stages) - 1 else x[:, -wanted:])
+        for i, module in enumerate(self.stages):
+            x, is_last = module(x, memories_of(i, stream)), i == len(self.stages) - 1
+            x = cast(DecoderStage, module).enlarge(x[:, -wanted:] if is_last else x)
         return self._draw(x)
 
     def _deep(self, i: int, x_BFCHW: Tensor, stream: Stream) -> Iterator[Tensor]:
         if i == len(self.stages):
             yield self._draw(x_BFCHW)[:, 0]
             return
-        stage = self.stages[i]
+        stage = cast(DecoderStage, self.stages[i])
         for part in stage(x_BFCHW, memories_of(i, stream)).split(1, 1):
             yield from self._deep(i + 1, stage.enlarge(part), stream)
 

@@ -6,12 +6,13 @@ B streams, C channels, F frames, H rows, W columns. Source: the rules of the pub
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avatar_sdk.model.video.causal import CausalConv, ChannelNorm, Halve, Middle, ResBlock
+from avatar_sdk.model.video.causal import CausalConv, ChannelNorm, Halve, Middle, Past, ResBlock
 from avatar_sdk.model.video.causal_decoder import CausalDecoder
 from avatar_sdk.model.video.config import FRAMES, WanVaeConfig
 from avatar_sdk.model.video.streaming import Shape, Stream, start_stream
@@ -24,6 +25,19 @@ class EncoderScale(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(ResBlock(outs if i else ins, outs) for i in range(blocks))
         self.coarser = None if time is None else Halve(outs, time)
+
+    def memories(self, height: int, width: int) -> Iterator[Shape]:
+        """Of all layers; the size is this scale's."""
+        for block in self.blocks:
+            yield from cast(ResBlock, block).memories(height, width)
+        if self.coarser is not None:
+            yield from self.coarser.memories(height, width)
+
+    def forward(self, x_BCFHW: Tensor, past: Past, first: bool) -> Tensor:
+        """(B, ins, F, H, W) → (B, outs, F, H, W), or as `Halve` says."""
+        for block in self.blocks:
+            x_BCFHW = block(x_BCFHW, past)
+        return x_BCFHW if self.coarser is None else self.coarser(x_BCFHW, past, first)
 
 
 class WanEncoder(nn.Module):
@@ -68,10 +82,7 @@ class WanEncoder(nn.Module):
         past = iter(stream.memories)
         x = self.conv_in.step(2 * frames_BFCHW.transpose(1, 2) - 1, next(past))
         for scale in self.scales:
-            for block in scale.blocks:
-                x = block(x, past)
-            if scale.coarser is not None:
-                x = scale.coarser(x, past, first)
+            x = scale(x, past, first)
         x = self.middle(x, past)
         x = self.moments(self.conv_out.step(F.silu(self.norm(x)), next(past)))
         mu_BCHW = x[:, : self.config.latent_channels, 0]
@@ -79,12 +90,9 @@ class WanEncoder(nn.Module):
 
     def _memories(self, height: int, width: int) -> Iterator[Shape]:
         yield self.conv_in.memory(height, width)
-        for scale in self.scales:
-            for block in scale.blocks:
-                yield from block.memories(height, width)
-            if scale.coarser is not None:
-                yield from scale.coarser.memories(height, width)
-                height, width = height // 2, width // 2
+        for i, scale in enumerate(self.scales):
+            yield from cast(EncoderScale, scale).memories(height >> i, width >> i)
+        height, width = height >> len(self.scales) - 1, width >> len(self.scales) - 1
         yield from self.middle.memories(height, width)
         yield self.conv_out.memory(height, width)
 
