@@ -43,7 +43,7 @@ LATENTS = 3
 def fresh(name: str) -> tuple[Encoder, Decoder]:
     """What encodes the condition, and the decoder; each with weights that make every memory count."""
     torch.manual_seed(3)
-    codec = build_codec(CODECS[name])
+    codec = build_codec(CODECS[name]).eval()
     for module in codec.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
@@ -167,6 +167,16 @@ def test_a_reset_stream_is_a_fresh_one_and_a_first_latent_resets(decoder: Decode
 
 
 @torch.no_grad()
+def test_a_first_frame_resets_an_encoder(encoder: Encoder) -> None:
+    frames, stream = frames_for(encoder), encoder.start(1, HEIGHT_PX, WIDTH_PX)
+    for seed in (0, 7):
+        clip = frames_for(encoder, seed)
+        latents = [encoder.first(clip[:, :1], stream), encoder.later(clip[:, 1:5], stream)]
+    assert not torch.equal(torch.stack(latents, 1), encode_clip(encoder, frames[:, :5]))
+    assert torch.equal(torch.stack(latents, 1), encode_clip(encoder, clip[:, :5]))
+
+
+@torch.no_grad()
 def test_frames_asked_for_one_by_one_are_those_of_the_whole_step(decoder: Decoder) -> None:
     latents = latents_for(decoder)
     whole, stream = decoded(decoder, latents), decoder.start(1, HEIGHT_PX, WIDTH_PX)
@@ -225,10 +235,14 @@ def test_mean_and_deviation_survive_a_model_built_without_memory() -> None:
     assert {t.device.type for t in codec.buffers()} == {"cpu"}
 
 
-def test_gradients_flow_through_the_stream() -> None:
+def test_in_training_nothing_is_clipped_and_gradients_flow_through_the_stream() -> None:
     encoder, decoder = fresh("light")
+    decoder.train()
+    torch.nn.init.constant_(decoder.conv_out.bias, 9.0)
     latents = latents_for(decoder).requires_grad_()
-    (gradient,) = torch.autograd.grad(decoded(decoder, latents)[:, -1].sum(), latents)
+    frames = decoded(decoder, latents)
+    assert frames.min() > 1
+    (gradient,) = torch.autograd.grad(frames[:, -1].sum(), latents)
     assert (gradient.abs().amax((0, 2, 3, 4)) > 0).all()
     encode_clip(encoder, frames_for(encoder)).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())

@@ -1,8 +1,8 @@
 """The Wan VAE's layers: convolutions over space and time that see this frame and those before it, never the next.
 
 B streams, C channels, F frames, H rows, W columns. Layers take their memories from an iterator, in the order of use,
-and overwrite them in place; `memories` says how large they are, without B. Zero frames before the start of a video and a
-memory of zeros are the same thing, so a stream's first step needs no rule of its own, but where time is resampled.
+and overwrite them in place; `memories` says how large they are, without B. Zero frames before the start of a video are
+the same as a memory of zeros, so a stream's first step needs no rule of its own, but where time is resampled.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ class CausalDecoder(nn.Module):
         for scale in self.scales:
             x = scale(x, past, first)
         x_BCFHW = self.conv_out.step(F.silu(self.norm(x)), next(past))
-        return ((x_BCFHW.clamp(-1, 1) + 1) / 2).transpose(1, 2)
+        if not self.training:
+            x_BCFHW = x_BCFHW.clamp(-1, 1)
+        return ((x_BCFHW + 1) / 2).transpose(1, 2)
 
     def _memories(self, height: int, width: int) -> Iterator[Shape]:
         yield self.conv_in.memory(height, width)

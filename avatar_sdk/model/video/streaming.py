@@ -87,7 +87,10 @@ class StreamingEncoder(Protocol):
 
 
 class StreamingDecoder(Protocol):
-    """Weights that turn latents into frames; what changes is in the stream."""
+    """Weights that turn latents into frames; what changes is in the stream.
+
+    Frames are clipped to [0, 1], but in training mode, where what is too bright or too dark must keep its gradient.
+    """
 
     def start(self, rows: int, height_px: int, width_px: int) -> Stream:
         """A fresh stream of `rows` videos of this size, on the weights' device and in their type.

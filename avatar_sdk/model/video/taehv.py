@@ -206,8 +206,8 @@ class TaehvDecoder(nn.Module):
         return F.relu(self.conv_in(torch.tanh(latent_BCHW / 3) * 3))[:, None]
 
     def _draw(self, x_BFCHW: Tensor) -> Tensor:
-        y = self.conv_out(F.relu(x_BFCHW.flatten(0, 1)))
-        return F.pixel_shuffle(y, self.config.patch_px).clamp(0, 1).unflatten(0, x_BFCHW.shape[:2])
+        y = F.pixel_shuffle(self.conv_out(F.relu(x_BFCHW.flatten(0, 1))), self.config.patch_px)
+        return (y if self.training else y.clamp(0, 1)).unflatten(0, x_BFCHW.shape[:2])
 
 
 def memories_of(stage: int, stream: Stream) -> tuple[Tensor, ...]:
