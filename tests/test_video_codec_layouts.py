@@ -144,3 +144,23 @@ def test_an_unknown_weight_keeps_its_name_and_is_found_out(layout: Layout) -> No
 def test_a_vae_with_other_latents_is_refused() -> None:
     with pytest.raises(InvalidConfigError, match=r"48 latent channels.*16 of Wan 2\.1"):
         WAN_VAE.config(wan_vae_oracle.public_shapes(z=48))
+
+
+@pytest.mark.parametrize(
+    ("layout", "public", "name"),
+    [
+        (WAN_VAE, wan_vae_oracle.public_shapes(), "conv2.weight"),
+        (WAN_VAE, wan_vae_oracle.public_shapes(), "encoder.downsamples.9.residual.2.weight"),
+        (TAEW2_1, taehv_oracle.public_shapes(), "decoder.13.conv.weight"),
+        (TAEW2_2, taehv_oracle.public_shapes(z=48, patch=2), "encoder.0.weight"),
+    ],
+)
+def test_a_weight_that_tells_a_size_is_named_when_it_is_missing_or_odd(
+    layout: Layout, public: Shapes, name: str
+) -> None:
+    without = {key: shape for key, shape in public.items() if key != name}
+    assert layout.matches(without)
+    with pytest.raises(InvalidConfigError, match=f"{name} is missing"):
+        layout.config(without)
+    with pytest.raises(InvalidConfigError, match=rf"{name} is \[7\], not of . dimensions"):
+        layout.config({**public, name: (7,)})

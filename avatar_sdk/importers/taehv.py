@@ -10,6 +10,7 @@ from math import isqrt
 from typing import Final
 
 from avatar_sdk.importers.layout import Layout, Shapes
+from avatar_sdk.importers.telling import check_telling
 from avatar_sdk.model.video.config import BLOCKS, TaehvConfig, VideoCodecConfig
 
 _POOLS: Final = (2, 7, 12)
@@ -35,12 +36,12 @@ _TELLING: Final = (
 
 
 def _matches(shapes: Shapes, latent_channels: int, patch_px: int) -> bool:
-    if not all(name in shapes for name in _TELLING):
-        return False
-    return shapes[_LATENT][1] == latent_channels and shapes[_PICTURE][0] == 3 * patch_px**2
+    first, last = shapes.get(_LATENT, ()), shapes.get(_PICTURE, ())
+    return "encoder.2.conv.weight" in shapes and first[1:2] == (latent_channels,) and last[:1] == (3 * patch_px**2,)
 
 
 def _config(shapes: Shapes) -> VideoCodecConfig:
+    check_telling(shapes, "TAEHV", dict.fromkeys(_TELLING, 4))
     width, stored = shapes["encoder.0.weight"][0], []
     pools = tuple(shapes[f"encoder.{i}.conv.weight"][1] // width for i in _POOLS)
     widths = (shapes[_LATENT][0], *(shapes[f"decoder.{i}.weight"][0] for i in _PROJECTIONS))

@@ -8,6 +8,7 @@ from typing import Final
 from avatar_client.errors import InvalidConfigError
 
 from avatar_sdk.importers.layout import Layout, Shapes
+from avatar_sdk.importers.telling import check_telling
 from avatar_sdk.model.video.config import VideoCodecConfig, WanVaeConfig
 
 ENCODER_BLOCKS: Final = 2
@@ -30,11 +31,11 @@ _PLAIN: Final = {
 
 
 def _matches(shapes: Shapes) -> bool:
-    telling = ("encoder.conv1.weight", "conv2.weight", "decoder.upsamples.0.residual.0.gamma", *_WIDTHS)
-    return all(name in shapes for name in telling) and len(shapes["conv2.weight"]) == 5
+    return "encoder.conv1.weight" in shapes and "decoder.upsamples.0.residual.0.gamma" in shapes
 
 
 def _config(shapes: Shapes) -> VideoCodecConfig:
+    check_telling(shapes, "wan2.1-vae", dict.fromkeys(("encoder.conv1.weight", "conv2.weight", *_WIDTHS), 5))
     width = shapes["encoder.conv1.weight"][0]
     channels, known = shapes["conv2.weight"][0], WanVaeConfig().latent_channels
     if channels != known:
