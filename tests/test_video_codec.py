@@ -12,6 +12,7 @@ from avatar_client.errors import InvalidConfigError
 torch = pytest.importorskip("torch", reason="the networks need torch; install the extra `train`")
 
 from torch import Tensor  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from avatar_sdk.model.video.build import Decoder, Encoder, build_codec  # noqa: E402
 from avatar_sdk.model.video.config import (  # noqa: E402
@@ -38,6 +39,10 @@ CODECS = {
 }
 HEIGHT_PX, WIDTH_PX = 16, 32
 LATENTS = 3
+TERA_FLOP = {"wan2.1": (10.4, 6.16), "taew2.1": (0.404, 0.185), "taew2.2": (0.104, 0.0496), "light": (3.49, 0.00182)}
+"""Of decoding a latent and of encoding the condition."""
+MEMORY_GB = {"wan2.1": 1.45, "taew2.1": 0.0514, "taew2.2": 0.0129, "light": 0.696}
+"""Of a decoder's stream, in bfloat16."""
 
 
 def fresh(name: str) -> tuple[Encoder, Decoder]:
@@ -213,17 +218,25 @@ def test_a_portrait_is_the_first_latent_of_a_clip_of_its_own(name: str) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", sorted(VIDEO_CODECS))
-def test_no_step_reads_a_value_back(name: str) -> None:
-    """On the meta device there are none; full size, so that published shapes are seen to fit."""
+def test_no_step_reads_a_value_back_and_costs_what_the_design_says(name: str) -> None:
+    """Published sizes on the meta device, where there are no values; cost per latent at 736×416."""
     with torch.device("meta"):
         codec = build_codec(VIDEO_CODECS[name])
     codec.to("meta")
     decoding, encoding = codec.decoder.start(1, 416, 736), codec.condition.start(1, 416, 736)
+    costs = {}
     for step, frames in (("first", 1), ("later", 4)):
         latent = torch.empty(decoding.latent_shape, device="meta")
         pixels = torch.empty(1, frames, *encoding.frame_shape[1:], device="meta")
-        assert getattr(codec.decoder, step)(latent, decoding).shape == (1, frames, 3, 416, 736)
-        assert getattr(codec.condition, step)(pixels, encoding).shape == encoding.latent_shape
+        with FlopCounterMode(display=False) as decode:
+            assert getattr(codec.decoder, step)(latent, decoding).shape == (1, frames, 3, 416, 736)
+        with FlopCounterMode(display=False) as condition:
+            assert getattr(codec.condition, step)(pixels, encoding).shape == encoding.latent_shape
+        costs[step] = (decode.get_total_flops() / 1e12, condition.get_total_flops() / 1e12)
+    assert costs["later"] == pytest.approx(TERA_FLOP[name], rel=0.02)
+    assert costs["first"][0] < costs["later"][0]
+    half_gb = sum(m.numel() for m in decoding.memories) * 2 / 1e9
+    assert half_gb == pytest.approx(MEMORY_GB[name], rel=0.02)
 
 
 def test_mean_and_deviation_survive_a_model_built_without_memory() -> None:

@@ -107,7 +107,11 @@ class DecoderStage(nn.Module):
 
 
 class TaehvEncoder(nn.Module):
-    """A `StreamingEncoder`. A stream's first frame counts four times, as the public encoder pads a still picture."""
+    """A `StreamingEncoder`. A stream's first frame counts four times, as when the public encoder pads a still picture.
+
+    From then on latent i is made of the frames that the decoder makes of it, 4i − 3 to 4i. The public encoder begins a
+    clip with four different frames, so there latent i has seen up to three frames more, which do not exist yet live.
+    """
 
     def __init__(self, config: TaehvConfig) -> None:
         super().__init__()
