@@ -26,6 +26,7 @@ ORDER = (
     ("portrait",),
     ("warp",),
     ("model",),
+    ("importers",),
     ("runtime",),
     ("engine",),
     ("session", "ahead", "sheet", "sound"),

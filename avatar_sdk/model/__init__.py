@@ -2,5 +2,6 @@
 
 `presets` sizes it, `cache` remembers, `layers` attend, `generator` predicts latents, `conditioner` reads the warp,
 `codec` turns latents into pictures, `avatar` is all of them, `checkpoint` stores, `graphs` and `export` write what runs
-without torch. `presets`, `inputs` and reading a checkpoint need numpy only.
+without torch; `video` holds the streaming codecs of the GPU tier. `presets`, `inputs`, `video.config` and reading a
+checkpoint need numpy only.
 """
