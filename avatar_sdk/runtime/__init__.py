@@ -7,7 +7,7 @@ from typing import Final
 
 from avatar_client.errors import InvalidConfigError
 
-from avatar_sdk.model.checkpoint import WEIGHTS
+from avatar_sdk.model.checkpoint import WEIGHTS, read_header
 from avatar_sdk.runtime.protocol import Runtime
 
 SHIPPED: Final = ("lite",)
@@ -35,6 +35,11 @@ def load_runtime(model: str) -> Runtime:
         return WarpRuntime()
     name = model.removeprefix(TORCH).removeprefix(CUDA)
     folder = ASSETS / name if name in SHIPPED else Path(name)
+    if folder.is_file():
+        read_header(folder)  # refuses what nobody has trained, and says how it is done
+        raise InvalidConfigError(
+            f"{name} is a checkpoint; `avatar export FOLDER --checkpoint {name}` makes a model of it", field="model"
+        )
     if not folder.is_dir():
         raise InvalidConfigError(
             f"there is no model {name!r}; use warp, {', '.join(SHIPPED)} or the folder that `avatar export` wrote",
