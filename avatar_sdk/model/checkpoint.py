@@ -6,6 +6,7 @@ A file holds a whole `AvatarModel`, or a part: a generator or a codec that was i
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,11 +66,15 @@ class PartHeader:
             "source": self.source,
         }
 
-    def training(self, path: Path) -> str:
-        """The command that makes an avatar of it."""
+    def refusal(self, path: Path) -> str:
+        """Why it cannot be served, and the command that makes an avatar of it."""
         size = f"--preset {self.preset} " if self.preset else ""
-        init = f"--init {path}" if self.part == GENERATOR_PART else f"--codec {path}"
-        return f"python -m training adapt {size}{init}"
+        if self.part == GENERATOR_PART:
+            return (
+                f"{path} holds a generator alone, without pose training; it becomes an avatar by "
+                f"`python -m training adapt {size}--init {path}`"
+            )
+        return f"{path} holds a {self.part} alone; `python -m training adapt --codec {path}` trains a generator for it"
 
 
 def check_stages(stages: tuple[str, ...]) -> None:
@@ -105,11 +110,7 @@ def read_header(path: Path) -> Header:
     """
     metadata = _metadata(path)
     if "part" in metadata:
-        part = _part_header(path, metadata)
-        raise InvalidConfigError(
-            f"{path} holds a {part.part} alone, without pose training; it becomes an avatar by `{part.training(path)}`",
-            field="model",
-        )
+        raise InvalidConfigError(_part_header(path, metadata).refusal(path), field="model")
     with _header_of(path):
         return Header(ModelConfig.from_dict(json.loads(metadata["config"])), tuple(json.loads(metadata["stages"])))
 
@@ -189,6 +190,14 @@ def _header_of(path: Path) -> Iterator[None]:
         yield
     except (KeyError, json.JSONDecodeError) as error:
         raise InvalidConfigError(f"the header of {path} is damaged: {error}", field="model") from error
+
+
+def count_parameters(path: Path) -> int:
+    """Numbers in a checkpoint; no weight is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
