@@ -220,4 +220,4 @@ def _bytes(tensor: Tensor, dtype: str) -> memoryview:
     import torch
 
     made = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}[dtype]
-    return memoryview(tensor.to(made).contiguous().flatten().view(torch.uint8).numpy())
+    return tensor.to(made).contiguous().flatten().view(torch.uint8).numpy().data

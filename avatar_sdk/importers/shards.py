@@ -121,10 +121,10 @@ def _safetensors(file: Path) -> Iterator[_Opened]:
     from safetensors import safe_open
 
     with _blaming(file):
-        weights = safe_open(file, "pt")
-        keys = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118 - it is no mapping
+        weights: Any = safe_open(file, "pt")
+        slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118 - it is no mapping
     with weights:
-        yield _Opened({key: (tuple(s.get_shape()), s.get_dtype()) for key, s in keys.items()}, weights.get_tensor)
+        yield _Opened({key: (tuple(s.get_shape()), s.get_dtype()) for key, s in slices.items()}, weights.get_tensor)
 
 
 @contextmanager

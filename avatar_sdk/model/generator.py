@@ -162,8 +162,8 @@ class Generator(nn.Module):
         rule = BiasRule(frame_B, config.window, config.tokens)
         x_BTD = self._embed(blank, blank, condition_BCHW)
         _, time_B6D = self._time(condition_BCHW.new_zeros(rows))
-        sinks = []
-        for module, prompt in zip(self.blocks, prompts or [None] * config.depth, strict=True):
+        sinks, nothing = [], [None] * config.depth
+        for module, prompt in zip(self.blocks, prompts or nothing, strict=True):
             block = cast(Block, module)
             sinks.append(block.sink(x_BTD, time_B6D))
             x_BTD = block(
