@@ -46,7 +46,6 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def attend(q_BHTK: Tensor, kv: KV, bias: Tensor | None) -> Tensor:
     """Softmax attention over all segments of `kv`; unless asked for, only scores are joined, not keys and values."""
-    bias = None if bias is None else bias.to(q_BHTK.dtype)
     if kv.joined:
         # A mask of the scores' own shape is what lets an exporter keep the kernel whole.
         keys, values = torch.cat(kv.keys, -2), torch.cat(kv.values, -2)
@@ -151,8 +150,8 @@ class SelfAttention(Attention):
             ahead.append((rotate(sink.keys, *sink_rope), sink.values))
         shared = [tuple(part.expand(len(x_BTD), -1, -1, -1) for part in pair) for pair in ahead]
         keys, values = ((*(pair[i] for pair in shared), *kept) for i, kept in enumerate((kv.keys, kv.values)))
-        mask = None if cache is None else bias(kv.positions)
-        return self.output(attend(q, KV(keys, values, kv.positions, kv.joined), mask))
+        mask = None if cache is None else bias(kv.positions).to(q.dtype)
+        return self.output(attend(q, kv._replace(keys=keys, values=values), mask))
 
 
 class BiasRule:

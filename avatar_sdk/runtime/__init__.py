@@ -33,7 +33,23 @@ def load_runtime(model: str) -> Runtime:
         from avatar_sdk.runtime.warp import WarpRuntime
 
         return WarpRuntime()
-    name = model.removeprefix(TORCH).removeprefix(CUDA)
+    folder = model_folder(model.removeprefix(TORCH).removeprefix(CUDA))
+    if model.startswith(TORCH):
+        from avatar_sdk.runtime.torch import TorchRuntime
+
+        return TorchRuntime(folder / WEIGHTS)
+    from avatar_sdk.runtime.onnx import OnnxRuntime
+
+    providers = ("CUDAExecutionProvider",) if model.startswith(CUDA) else ()
+    return OnnxRuntime(folder, (*providers, "CPUExecutionProvider"))
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model's graphs and weights.
+
+    Raises:
+        InvalidConfigError: neither shipped nor an exported folder; of a checkpoint, with what is to be done with it.
+    """
     folder = ASSETS / name if name in SHIPPED else Path(name)
     if folder.is_file():
         read_header(folder)  # refuses what nobody has trained, and says how it is done
@@ -45,11 +61,4 @@ def load_runtime(model: str) -> Runtime:
             f"there is no model {name!r}; use warp, {', '.join(SHIPPED)} or the folder that `avatar export` wrote",
             field="model",
         )
-    if model.startswith(TORCH):
-        from avatar_sdk.runtime.torch import TorchRuntime
-
-        return TorchRuntime(folder / WEIGHTS)
-    from avatar_sdk.runtime.onnx import OnnxRuntime
-
-    providers = ("CUDAExecutionProvider",) if model.startswith(CUDA) else ()
-    return OnnxRuntime(folder, (*providers, "CPUExecutionProvider"))
+    return folder
