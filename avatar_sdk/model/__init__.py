@@ -2,5 +2,5 @@
 
 `presets` sizes it, `cache` remembers, `layers` attend, `generator` predicts latents, `conditioner` reads the warp,
 `codec` turns latents into pictures, `avatar` is all of them, `checkpoint` stores, `graphs` and `export` write what runs
-without torch. `presets`, `inputs` and reading a checkpoint need numpy only.
+without torch. `video_presets` has the sizes of the GPU tier. Presets, `inputs` and reading a checkpoint need numpy only.
 """
