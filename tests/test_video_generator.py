@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -61,13 +62,17 @@ def clip(config: GeneratorConfig, frames: int = FRAMES, seed: int = 0) -> tuple[
 def texts(generator: Generator, seed: int = 0) -> list[Prompt] | None:
     if not generator.config.text_dim:
         return None
-    return generator.prompt(torch.randn(1, 3, 6, generator=torch.Generator().manual_seed(seed)))
+    text = torch.randn(1, 3, 6, generator=torch.Generator().manual_seed(seed))
+    return generator.prompt(text.to(next(generator.parameters()).device))
 
 
-def caches(kind: str, config: GeneratorConfig) -> list[Cache]:
-    if kind == "growing":
-        return [GrowingCache() for _ in range(config.depth)]
-    return [RingCache(config.heads, config.tokens, config.window, config.head_dim) for _ in range(config.depth)]
+def rings(config: GeneratorConfig, device: str = "cpu", dtype: torch.dtype = torch.float32) -> list[Cache]:
+    size = (config.heads, config.tokens, config.window, config.head_dim)
+    return [RingCache(*size, device, dtype) for _ in range(config.depth)]
+
+
+def growing(config: GeneratorConfig) -> list[Cache]:
+    return [GrowingCache() for _ in range(config.depth)]
 
 
 def stream(
@@ -78,10 +83,11 @@ def stream(
     prompts: list[Prompt] | None,
 ) -> torch.Tensor:
     """v of every frame, one forward each."""
-    out = []
+    out, device = [], inputs[0].device
     for f in range(len(inputs[0])):
         rows = (part[f : f + 1] for part in inputs)
-        out.append(generator(*rows, torch.ones(1), torch.tensor([f]), sinks, memory, prompts=prompts))
+        frame = torch.tensor([f], device=device)
+        out.append(generator(*rows, torch.ones(1, device=device), frame, sinks, memory, prompts=prompts))
     return torch.cat(out)
 
 
@@ -99,15 +105,17 @@ def whole(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("memory", ["ring", "growing"])
+@pytest.mark.parametrize("memory", [rings, growing])
 @pytest.mark.parametrize("portrait", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_streamed_clip_equals_the_whole_clip(kind: str, portrait: bool, memory: str) -> None:
+def test_a_streamed_clip_equals_the_whole_clip(
+    kind: str, portrait: bool, memory: Callable[[GeneratorConfig], list[Cache]]
+) -> None:
     config = KINDS[kind]
     generator, inputs = built(config), clip(config)
     prompts = texts(generator)
     sinks = generator.sink(clip(config, 1, 9)[2], prompts) if portrait else None
-    streamed = stream(generator, inputs, caches(memory, config), sinks, prompts)
+    streamed = stream(generator, inputs, memory(config), sinks, prompts)
     assert streamed.shape == (FRAMES, 4, 4, 6)
     assert (streamed - whole(generator, inputs, sinks, prompts)).abs().max() <= 1e-5
 
@@ -152,7 +160,7 @@ def test_grid_and_window_may_change_under_the_same_weights() -> None:
     generator = built(WAN)
     generator.config = replace(WAN, grid=3, columns=1, window=1)
     inputs, prompts = clip(generator.config), texts(generator)
-    streamed = stream(generator, inputs, caches("ring", generator.config), None, prompts)
+    streamed = stream(generator, inputs, rings(generator.config), None, prompts)
     assert streamed.shape == (FRAMES, 4, 6, 2)
     assert (streamed - whole(generator, inputs, None, prompts)).abs().max() <= 1e-5
 
@@ -183,8 +191,26 @@ def test_half_precision_keeps_what_modulates_and_stays_near(kind: str) -> None:
         prompts = texts(generator)
         sinks = generator.sink(clip(config, 1, 9)[2], prompts)
         outs.append(whole(generator, clip(config), sinks, prompts))
-    assert outs[1].dtype == torch.bfloat16
-    assert 0 < (outs[0] - outs[1].float()).abs().mean() < 0.03 * outs[0].std()
+        outs.append(stream(generator, clip(config), rings(config, dtype=generator.dtype), sinks, prompts))
+    wanted, _, *lowered = outs
+    for out in lowered:
+        assert out.dtype == torch.bfloat16
+        assert 0 < (wanted - out.float()).abs().mean() < 0.03 * wanted.std()
+
+
+@torch.no_grad()
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuda_streams_what_the_cpu_streams(kind: str) -> None:
+    config, outs = KINDS[kind], []
+    for device, dtype in (("cpu", torch.float32), ("cuda", torch.bfloat16)):
+        generator = built(config).lower(dtype).to(device)
+        prompts = texts(generator)
+        sinks = generator.sink(clip(config, 1, 9)[2].to(device), prompts)
+        inputs = tuple(part.to(device) for part in clip(config))
+        outs.append(stream(generator, inputs, rings(config, device, dtype), sinks, prompts).float().cpu())
+    assert (outs[0] - outs[1]).abs().mean() < 0.03 * outs[0].std()
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,18 @@ class RingCache:
     over the frame that leaves the window. Empty slots have position -1.
     """
 
-    def __init__(self, heads: int, tokens: int, window: int, width: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        heads: int,
+        tokens: int,
+        window: int,
+        width: int,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`dtype`: of keys and values, as the generator computes them."""
         self._tokens, self._window = tokens, window
-        self._keys = torch.zeros(1, heads, (window + 1) * tokens, width, device=device)
+        self._keys = torch.zeros(1, heads, (window + 1) * tokens, width, device=device, dtype=dtype)
         self._values = torch.zeros_like(self._keys)
         self._positions = torch.full((1, window + 1), -1, dtype=torch.int64, device=device)
         self._offsets = torch.arange(tokens, device=device)
