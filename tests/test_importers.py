@@ -297,6 +297,13 @@ def test_an_imported_generator_is_not_served_and_the_command_that_trains_it_is_n
     assert f"parameters: {sum(w.numel() for w in load_file(out).values()):,}" in shown
 
 
+def test_a_refusal_names_the_preset_and_a_codec_asks_for_a_generator() -> None:
+    generator = checkpoint.PartHeader("generator", {}, preset="wan-5b").refusal(Path("x.safetensors"))
+    assert "`python -m training adapt --preset wan-5b --init x.safetensors`" in generator
+    codec = checkpoint.PartHeader("codec", {}).refusal(Path("y.safetensors"))
+    assert "`python -m training adapt --codec y.safetensors` trains a generator for it" in codec
+
+
 def test_a_whole_model_is_no_part_and_a_part_no_whole_model(public: Weights, tmp_path: Path) -> None:
     whole, part = tmp_path / "whole.safetensors", tmp_path / "part.safetensors"
     checkpoint.save(whole, AvatarModel.fresh(PRESETS["test"]))

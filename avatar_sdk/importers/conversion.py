@@ -102,6 +102,7 @@ def plan(path: Path, preset: str | None = None, dtype: str = "bfloat16") -> Plan
         types = {name: "F32" if stays_float32(name) else TYPES[dtype] for name in shapes}
     else:
         shapes, types = dict(layout.expected(config)), stored
+    assert shapes.keys() == stored.keys(), "a layout fills every weight, some of them in part"
     header = PartHeader(layout.part, config.to_dict(), (), found_preset, source)
     return Plan(shards, header, names, shapes, types)
 
