@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(verb: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with rate and time left, on a terminal only; yields what is called with the number of frames done.
+def progress(verb: str, total: int, unit: str = "frames") -> Iterator[Callable[[int], None]]:
+    """A bar with rate and time left, on a terminal only; yields what is called with the number of units done.
 
     `total` = 0: unknown.
     """
@@ -27,8 +27,8 @@ def progress(verb: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=total or None, rate="")
 
-        def on_frame(done: int) -> None:
+        def on_unit(done: int) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, completed=done, rate=f"{speed:.1f} frames/s" if speed else "")
+            bar.update(task, completed=done, rate=f"{speed:.1f} {unit}/s" if speed else "")
 
-        yield on_frame
+        yield on_unit

@@ -32,7 +32,7 @@ def run(*words: object) -> tuple[int, str, str]:
 
 
 def test_all_commands_are_there() -> None:
-    assert COMMANDS == ["animate", "bench", "cameras", "doctor", "export", "serve", "track", "webcam"]
+    assert COMMANDS == ["animate", "bench", "cameras", "doctor", "export", "models", "serve", "track", "webcam"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -39,7 +39,7 @@ ORDER = (
 ISOLATED = {"encode", "pacing", "topology", "badge"}
 """Parts that see no other part."""
 ONLY_IN = {
-    "torch": ("avatar_sdk/model/", "avatar_sdk/runtime/torch"),
+    "torch": ("avatar_sdk/model/", "avatar_sdk/importers/", "avatar_sdk/runtime/torch"),
     "onnx": ("avatar_sdk/model/",),
     "onnxruntime": ("avatar_sdk/runtime/", "avatar_sdk/doctor"),
     "mediapipe": ("avatar_client/tracking", "avatar_sdk/portrait/"),

@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 from avatar_sdk.model.layers import Block
 from training.errors import RankError
 
-METHODS: Final = ("sink", "clip")
+METHODS: Final = ("sink", "prompt", "read", "clip")
 """What computes with weights, beside `forward`: weights are gathered for these too."""
 
 

@@ -64,7 +64,7 @@ class RolloutState:
     def start(cls, generator: Generator, rows: int, device: torch.device | str) -> RolloutState:
         """Before the first frame."""
         c = generator.config
-        blank = torch.zeros(rows, c.latent_channels, c.grid, c.grid, device=device)
+        blank = torch.zeros(rows, *c.latent_shape, device=device)
         return cls(0, blank, [GrowingCache() for _ in range(c.depth)])
 
     def detach(self) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from avatar_sdk import __version__
-from avatar_sdk.cli import animate, bench, cameras, doctor, export, serve, track, webcam
+from avatar_sdk.cli import animate, bench, cameras, doctor, export, models, serve, track, webcam
 
 app = typer.Typer(
     name="avatar",
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (serve, webcam, animate, track, cameras, doctor, bench, export):
+for module in (serve, webcam, animate, track, cameras, doctor, bench, export, models):
     module.register(app)
 
 

@@ -6,18 +6,29 @@ from typing import Any, Final
 
 import typer
 from avatar_client.errors import AvatarError
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 ERROR_EXIT: Final = 2
 """Exit code of every error that the user can do something about."""
 INTERRUPTED_EXIT: Final = 130
 
 
+class AvatarGroup(TyperGroup):
+    """Commands about one thing."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Prints the help, and the examples as they are: wrapped commands could not be copied."""
+        shown, self.epilog = self.epilog, None
+        super().format_help(ctx, formatter)
+        self.epilog = shown
+        typer.echo(shown)
+
+
 class AvatarCommand(TyperCommand):
     """Prints an `AvatarError` as one line and leaves with 2; with `--verbose`, lets the traceback through."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Prints the help, and the examples as they are: wrapped commands could not be copied."""
+        """As of a group."""
         shown, self.epilog = self.epilog, None
         super().format_help(ctx, formatter)
         self.epilog = shown
@@ -31,7 +42,7 @@ class AvatarCommand(TyperCommand):
         except AvatarError as error:
             if verbose:
                 raise
-            typer.echo(f"{ctx.find_root().info_name} {self.name}: {error.message} [{type(error).__name__}]", err=True)
+            typer.echo(f"{ctx.command_path}: {error.message} [{type(error).__name__}]", err=True)
             _echo_notes(error)
             raise SystemExit(ERROR_EXIT) from None
         except KeyboardInterrupt as interrupt:

@@ -21,8 +21,8 @@ class Layout:
         matches: whether a checkpoint with these weights, public names without wrapper prefixes, is one of these.
         config: our configuration of it, from the shapes.
         rename: our name of a public weight; None = it is not needed here.
-        expected: every weight of ours with its shape, from our configuration; what an import may leave out, such as
-            new input channels, is not among them.
+        expected: every weight of ours with its shape, from our configuration; those that an import may leave out,
+            such as new input channels, are not among them.
     """
 
     name: str

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from avatar_sdk.model.inputs import MASKED
 
@@ -43,9 +44,18 @@ class RingCache:
     over the frame that leaves the window. Empty slots have position -1.
     """
 
-    def __init__(self, heads: int, tokens: int, window: int, width: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        heads: int,
+        tokens: int,
+        window: int,
+        width: int,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`dtype`: of keys and values, as the generator computes them."""
         self._tokens, self._window = tokens, window
-        self._keys = torch.zeros(1, heads, (window + 1) * tokens, width, device=device)
+        self._keys = torch.zeros(1, heads, (window + 1) * tokens, width, device=device, dtype=dtype)
         self._values = torch.zeros_like(self._keys)
         self._positions = torch.full((1, window + 1), -1, dtype=torch.int64, device=device)
         self._offsets = torch.arange(tokens, device=device)
@@ -89,8 +99,9 @@ class GrowingCache:
 class NoCache:
     """A whole clip at once: row b·F + f is frame f of clip b; the mask makes it causal."""
 
-    def __init__(self, frames: int) -> None:
-        self._frames = frames
+    def __init__(self, frames: int, causal: bool = True) -> None:
+        """`causal`: or else every frame sees all others, those to come too, as if they were there at once."""
+        self._frames, self._causal = frames, causal
 
     def append(self, k_BHTK: Tensor, v_BHTK: Tensor, frame_B: Tensor) -> KV:
         """Lets every row see all frames of its clip; those to come are masked by position."""
@@ -103,6 +114,8 @@ class NoCache:
             return clip.expand(-1, frames, -1, -1, -1).reshape(rows, heads, frames * tokens, width)
 
         positions = frame_B.reshape(-1, 1, frames).expand(-1, frames, -1).reshape(len(frame_B), frames)
+        if not self._causal:
+            positions = frame_B[:, None].expand(-1, frames)
         return KV((shared(k_BHTK),), (shared(v_BHTK),), positions)
 
 
@@ -128,10 +141,9 @@ class RingInput:
         return KV((self.keys, k_BHTK), (self.values, v_BHTK), frame_B, self.joined)
 
 
-def attention_bias(positions: Tensor, frame_B: Tensor, window: int, tokens: int) -> Tensor:
-    """(B, 1, 1, keys) float: 0 where a key may be seen, `MASKED` elsewhere; the sink in front is always seen."""
+def attention_bias(positions: Tensor, frame_B: Tensor, window: int, tokens: int, ahead: int) -> Tensor:
+    """(B, 1, 1, keys) float: 0 where a key may be seen, `MASKED` elsewhere; `ahead` keys in front are always seen."""
     age = frame_B[:, None] - positions
     seen = (positions >= 0) & (age >= 0) & (age <= window)
-    sink = torch.ones_like(seen[:, :1])
-    bias = torch.where(torch.cat([sink, seen], 1), 0.0, float(MASKED))
-    return bias.repeat_interleave(tokens, 1)[:, None, None, :]
+    bias = torch.where(seen, 0.0, float(MASKED)).repeat_interleave(tokens, 1)
+    return F.pad(bias, (ahead, 0))[:, None, None, :]

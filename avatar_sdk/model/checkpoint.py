@@ -1,8 +1,14 @@
-"""Weights on disk: safetensors, half precision, the configuration and the training stages inside."""
+"""Weights on disk: safetensors, half precision, the configuration and the training stages inside.
+
+A file holds a whole `AvatarModel`, or a part: a generator or a codec that was imported and is yet to be trained.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +17,7 @@ import numpy as np
 from avatar_client.errors import InvalidConfigError
 from numpy.typing import NDArray
 
-from avatar_sdk.model.presets import ModelConfig
+from avatar_sdk.model.presets import GeneratorConfig, ModelConfig
 
 FORMAT: Final = "avatar-sdk checkpoint 1"
 WEIGHTS: Final = "model.safetensors"
@@ -20,6 +26,7 @@ INDEX: Final = "graphs.json"
 """File that says which weights each graph of an exported folder takes."""
 CODEC_STAGE: Final = "codec"
 GENERATOR_STAGES: Final = ("adapt", "distill", "adversarial")
+GENERATOR_PART: Final = "generator"
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,46 @@ class Header:
 
     config: ModelConfig
     stages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PartHeader:
+    """What the checkpoint of a part says of itself.
+
+    Attributes:
+        part: "generator" or "codec".
+        config: plain values of the part's own configuration.
+        stages: of training with us; a part that was only imported has been through none.
+        preset: whose sizes it has; "" = no preset's.
+        source: layout it was imported from, and which branch of the file.
+    """
+
+    part: str
+    config: dict[str, Any]
+    stages: tuple[str, ...] = ()
+    preset: str = ""
+    source: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        """For a safetensors header."""
+        return {
+            "format": FORMAT,
+            "part": self.part,
+            "config": json.dumps(self.config),
+            "stages": json.dumps(self.stages),
+            "preset": self.preset,
+            "source": self.source,
+        }
+
+    def refusal(self, path: Path) -> str:
+        """Why it cannot be served, and the command that makes an avatar of it."""
+        size = f"--preset {self.preset} " if self.preset else ""
+        if self.part == GENERATOR_PART:
+            return (
+                f"{path} holds a generator alone, without pose training; it becomes an avatar by "
+                f"`python -m training adapt {size}--init {path}`"
+            )
+        return f"{path} holds a {self.part} alone; `python -m training adapt --codec {path}` trains a generator for it"
 
 
 def check_stages(stages: tuple[str, ...]) -> None:
@@ -59,8 +106,57 @@ def read_header(path: Path) -> Header:
     """The configuration and stages of a checkpoint.
 
     Raises:
-        InvalidConfigError: there is none, or it is not ours.
+        InvalidConfigError: there is none, it is not ours, or it holds only a part, which nobody has trained.
     """
+    metadata = _metadata(path)
+    if "part" in metadata:
+        raise InvalidConfigError(_part_header(path, metadata).refusal(path), field="model")
+    with _header_of(path):
+        return Header(ModelConfig.from_dict(json.loads(metadata["config"])), tuple(json.loads(metadata["stages"])))
+
+
+def read_part(path: Path) -> PartHeader:
+    """What the checkpoint of a part says of itself.
+
+    Raises:
+        InvalidConfigError: there is none, it is not ours, or it holds a whole model.
+    """
+    metadata = _metadata(path)
+    if "part" not in metadata:
+        raise InvalidConfigError(f"{path} holds a whole model, not a generator or codec alone", field="model")
+    return _part_header(path, metadata)
+
+
+def load_generator(path: Path, config: GeneratorConfig | None = None) -> tuple[Any, PartHeader]:
+    """A `Generator` in evaluation mode, its weights of the types they are stored in, and its header.
+
+    Args:
+        path: the checkpoint of a generator.
+        config: for another grid or window than the checkpoint's; None = its own.
+
+    Raises:
+        InvalidConfigError: it is no generator's; names every weight that is missing, unknown or of another shape.
+    """
+    import torch
+    from safetensors import safe_open
+
+    from avatar_sdk.model.generator import Generator, generator_shapes
+
+    header = read_part(path)
+    if header.part != GENERATOR_PART:
+        raise InvalidConfigError(f"{path} holds a {header.part}, not a generator", field="model")
+    config = config or GeneratorConfig.from_dict(header.config)
+    with safe_open(path, "pt") as file:
+        names = list(file.keys())
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+        _check_fit(path, header.preset or GENERATOR_PART, generator_shapes(config), shapes)
+        with torch.device("meta"):
+            generator = Generator(config)
+        generator.load_state_dict({name: file.get_tensor(name) for name in names}, assign=True)
+    return generator.eval(), header
+
+
+def _metadata(path: Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -74,10 +170,34 @@ def read_header(path: Path) -> Header:
         raise InvalidConfigError(
             f"{path} says it is {metadata.get('format', 'nothing')!r}; this version reads {FORMAT!r}", field="model"
         )
+    return dict(metadata)
+
+
+def _part_header(path: Path, metadata: dict[str, str]) -> PartHeader:
+    with _header_of(path):
+        return PartHeader(
+            metadata["part"],
+            json.loads(metadata["config"]),
+            tuple(json.loads(metadata["stages"])),
+            metadata["preset"],
+            metadata["source"],
+        )
+
+
+@contextmanager
+def _header_of(path: Path) -> Iterator[None]:
     try:
-        return Header(ModelConfig.from_dict(json.loads(metadata["config"])), tuple(json.loads(metadata["stages"])))
+        yield
     except (KeyError, json.JSONDecodeError) as error:
         raise InvalidConfigError(f"the header of {path} is damaged: {error}", field="model") from error
+
+
+def count_parameters(path: Path) -> int:
+    """Numbers in a checkpoint; no weight is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -101,15 +221,27 @@ def load(path: Path) -> tuple[Any, Header]:
     model = AvatarModel(header.config)
     wanted = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     arrays = read_arrays(path)
-    problems = [f"{n} is missing" for n in wanted if n not in arrays]
-    problems += [f"{n} is unknown" for n in arrays if n not in wanted]
-    problems += [
-        f"{n} is {list(arrays[n].shape)}, not {list(s)}"
-        for n, s in wanted.items()
-        if n in arrays and arrays[n].shape != s
-    ]
-    if problems:
-        shown = "; ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise InvalidConfigError(f"{path} does not fit its own config {header.config.name!r}: {shown}", field="model")
+    _check_fit(path, header.config.name, wanted, {name: array.shape for name, array in arrays.items()})
     model.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return model.eval(), header
+
+
+def misfits(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """One sentence for every weight that is missing, unknown or of another shape."""
+    problems = [f"{n} is missing" for n in wanted if n not in found]
+    problems += [f"{n} is unknown" for n in found if n not in wanted]
+    return problems + [
+        f"{n} is {list(found[n])}, not {list(s)}" for n, s in wanted.items() if n in found and found[n] != s
+    ]
+
+
+def shortened(problems: Sequence[str], shown: int = 5) -> str:
+    """The first few, and how many more there are."""
+    return "; ".join(problems[:shown]) + (f" and {len(problems) - shown} more" if len(problems) > shown else "")
+
+
+def _check_fit(
+    path: Path, name: str, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> None:
+    if problems := misfits(wanted, found):
+        raise InvalidConfigError(f"{path} does not fit its own config {name!r}: {shortened(problems)}", field="model")

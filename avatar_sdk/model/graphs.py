@@ -97,7 +97,7 @@ class GeneratorGraph(nn.Module):
     def example(self) -> tuple[Tensor, ...]:
         """Inputs of the right shape."""
         g = self.model.config.generator
-        latent = torch.zeros(1, g.latent_channels, g.grid, g.grid)
+        latent = torch.zeros(1, *g.latent_shape)
         table = torch.ones(2, g.tokens, g.head_dim)
         sink = torch.zeros(1, g.heads, g.tokens, g.head_dim)
         ring = torch.zeros(1, g.heads, g.window * g.tokens, g.head_dim)
@@ -127,7 +127,7 @@ class DecoderGraph(nn.Module):
     def example(self) -> tuple[Tensor, ...]:
         """Inputs of the right shape."""
         g = self.model.config.generator
-        latent = torch.zeros(1, g.latent_channels, g.grid, g.grid)
+        latent = torch.zeros(1, *g.latent_shape)
         return (_guide(self.model), latent, *self.model.decoder.start())
 
 

@@ -16,8 +16,7 @@ ROPE_BASE = 10_000.0
 
 def noise(config: GeneratorConfig, seed: int, frame: int) -> Floats:
     """(C, H, W) float32 standard normal, a function of seed and frame index alone."""
-    shape = (config.latent_channels, config.grid, config.grid)
-    return np.random.Generator(np.random.Philox(key=(seed, frame))).standard_normal(shape, np.float32)
+    return np.random.Generator(np.random.Philox(key=(seed, frame))).standard_normal(config.latent_shape, np.float32)
 
 
 def rope_split(head_dim: int) -> tuple[int, int, int]:
@@ -31,7 +30,7 @@ def rope(config: GeneratorConfig, frame: int) -> tuple[Floats, Floats]:
 
     Source: 3-D rotary embedding as in Wan 2.1; positions are absolute and may be negative.
     """
-    rows, columns = np.divmod(np.arange(config.tokens), config.grid)
+    rows, columns = np.divmod(np.arange(config.tokens), config.grid_shape[1])
     angles = []
     for size, position in zip(rope_split(config.head_dim), (np.full(config.tokens, frame), rows, columns), strict=True):
         frequency = ROPE_BASE ** (-np.arange(0, size, 2, dtype=np.float64) / size)

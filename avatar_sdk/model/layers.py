@@ -1,6 +1,7 @@
 """The Wan 2.1 / 2.2 block: modulated self-attention, optional text cross-attention, feed-forward.
 
-B rows (one latent frame each), T tokens, D width, H heads, K head width, N keys. Names follow the public checkpoints.
+B rows (one latent frame each), T tokens, S text tokens, D width, H heads, K head width, N keys. Names follow the public
+checkpoints. Modulation and what blocks add to are float32, whatever type the large matrices are of.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     even = torch.arange(0, width, 2, device=x_BHTK.device)
     quarter_turn[even + 1, even] = -1
     quarter_turn[even, even + 1] = 1
-    return x_BHTK * cos + (x_BHTK @ quarter_turn) * sin
+    return (x_BHTK * cos + (x_BHTK @ quarter_turn) * sin).to(x_BHTK.dtype)
 
 
 def attend(q_BHTK: Tensor, kv: KV, bias: Tensor | None) -> Tensor:
@@ -76,8 +77,20 @@ class Sink(NamedTuple):
     values: Tensor
 
 
-class SelfAttention(nn.Module):
-    """Multi-head attention with QK RMSNorm over the full width and 3-D RoPE."""
+class Prompt(NamedTuple):
+    """The text's keys and values in one layer; they stay the same for a whole stream.
+
+    Attributes:
+        keys: (1 or B, H, S, K), without positions.
+        values: the same shape.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+
+class Attention(nn.Module):
+    """What all attention has: projections, and QK RMSNorm over the full width."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -89,9 +102,29 @@ class SelfAttention(nn.Module):
         """(B, T, D) → (B, H, T, K)."""
         return x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
+    def queries(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) → (B, H, T, K), without positions."""
+        return self.split(self.norm_q(self.q(x_BTD)))
+
+    def keys(self, x_BTD: Tensor) -> Tensor:
+        """Likewise."""
+        return self.split(self.norm_k(self.k(x_BTD)))
+
+    def values(self, x_BTD: Tensor) -> Tensor:
+        """Likewise."""
+        return self.split(self.v(x_BTD))
+
+    def output(self, mixed_BHTK: Tensor) -> Tensor:
+        """(B, H, T, K) → (B, T, D)."""
+        return torch.as_tensor(self.o(mixed_BHTK.transpose(1, 2).flatten(-2)))
+
+
+class SelfAttention(Attention):
+    """Attention among frames, with 3-D RoPE."""
+
     def sink(self, x_BTD: Tensor) -> Sink:
         """Keys (not roped) and values of the portrait's tokens."""
-        return Sink(self.split(self.norm_k(self.k(x_BTD))), self.split(self.v(x_BTD)))
+        return Sink(self.keys(x_BTD), self.values(x_BTD))
 
     def forward(
         self,
@@ -102,53 +135,79 @@ class SelfAttention(nn.Module):
         cache: Cache | None,
         frame_B: Tensor,
         bias: BiasRule,
+        prompt: Prompt | None = None,
     ) -> Tensor:
-        """(B, T, D) → (B, T, D). Mutates `cache`. Without a cache the tokens see themselves only."""
-        q = rotate(self.split(self.norm_q(self.q(x_BTD))), *rope)
-        k = rotate(self.split(self.norm_k(self.k(x_BTD))), *rope)
-        v = self.split(self.v(x_BTD))
-        if cache is None or sink is None:
-            mixed = attend(q, KV((k,), (v,), frame_B), None)
-        else:
-            kv = cache.append(k, v, frame_B)
-            rows = len(x_BTD)
-            keys = rotate(sink.keys, *sink_rope).expand(rows, -1, -1, -1)
-            values = sink.values.expand(rows, -1, -1, -1)
-            mixed = attend(q, KV((keys, *kv.keys), (values, *kv.values), kv.positions, kv.joined), bias(kv.positions))
-        return torch.as_tensor(self.o(mixed.transpose(1, 2).flatten(-2)))
+        """(B, T, D) → (B, T, D). Mutates `cache`; without one the tokens see no other frame.
+
+        Keys stand in the order text, sink, cache.
+        """
+        q = rotate(self.queries(x_BTD), *rope)
+        k = rotate(self.keys(x_BTD), *rope)
+        v = self.values(x_BTD)
+        kv = KV((k,), (v,), frame_B) if cache is None else cache.append(k, v, frame_B)
+        ahead: list[tuple[Tensor, Tensor]] = [] if prompt is None else [prompt]
+        if sink is not None:
+            ahead.append((rotate(sink.keys, *sink_rope), sink.values))
+        shared = [tuple(part.expand(len(x_BTD), -1, -1, -1) for part in pair) for pair in ahead]
+        keys, values = ((*(pair[i] for pair in shared), *kept) for i, kept in enumerate((kv.keys, kv.values)))
+        mask = None if cache is None else bias(kv.positions).to(q.dtype)
+        return self.output(attend(q, kv._replace(keys=keys, values=values), mask))
 
 
 class BiasRule:
     """Makes the additive mask of a step; every layer asks with the same positions, so it is made once."""
 
-    def __init__(self, frame_B: Tensor, window: int, tokens: int, ready: Tensor | None = None) -> None:
+    def __init__(
+        self, frame_B: Tensor, window: int, tokens: int, ready: Tensor | None = None, ahead: int | None = None
+    ) -> None:
+        """`ahead`: keys in front of the cache's; None = those of the sink."""
         self._frame_B, self._window, self._tokens, self._ready = frame_B, window, tokens, ready
+        self._ahead = tokens if ahead is None else ahead
 
     def __call__(self, positions: Tensor) -> Tensor:
         """(B, 1, 1, keys)."""
         if self._ready is None:
-            self._ready = attention_bias(positions, self._frame_B, self._window, self._tokens)
+            self._ready = attention_bias(positions, self._frame_B, self._window, self._tokens, self._ahead)
         return self._ready
 
 
-class CrossAttention(nn.Module):
+class TextAttention(Attention):
     """Attention to text tokens, without positions."""
+
+    def read(self, text_BSD: Tensor) -> Prompt:
+        """Keys and values of the text."""
+        return Prompt(self.keys(text_BSD), self.values(text_BSD))
+
+    def forward(self, x_BTD: Tensor, prompt: Prompt) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
+        rows = len(x_BTD)
+        keys, values = (part.expand(rows, -1, -1, -1) for part in prompt)
+        return self.output(F.scaled_dot_product_attention(self.queries(x_BTD), keys, values))
+
+
+def feed_forward(config: GeneratorConfig) -> nn.Sequential:
+    """Two layers with GELU (tanh) between."""
+    return nn.Sequential(
+        nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+    )
+
+
+class TextBlock(nn.Module):
+    """x += attn(LN(x)); x += ffn(LN(x)): a text's own stream, which sees only itself and knows no time (MMDiT)."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.q, self.k, self.v, self.o = (nn.Linear(config.dim, config.dim) for _ in range(4))
-        self.norm_q, self.norm_k = RMSNorm(config.dim), RMSNorm(config.dim)
+        self.norm1, self.norm2 = (nn.LayerNorm(config.dim, eps=1e-6) for _ in range(2))
+        self.self_attn = TextAttention(config)
+        self.ffn = feed_forward(config)
 
-    def forward(self, x_BTD: Tensor, text_BSD: Tensor) -> Tensor:
-        """(B, T, D) and (B, S, D) → (B, T, D)."""
-
-        def split(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-        q, k = split(self.norm_q(self.q(x_BTD))), split(self.norm_k(self.k(text_BSD)))
-        mixed = F.scaled_dot_product_attention(q, k, split(self.v(text_BSD)))
-        return torch.as_tensor(self.o(mixed.transpose(1, 2).flatten(-2)))
+    def forward(self, x_BSD: Tensor) -> tuple[Tensor, Prompt]:
+        """The text for the next block, and what the picture's block of the same depth sees of it."""
+        dtype = self.self_attn.q.weight.dtype
+        x_normed_BSD = self.norm1(x_BSD.float()).to(dtype)
+        prompt = self.self_attn.read(x_normed_BSD)
+        x_BSD = x_BSD + self.self_attn(x_normed_BSD, prompt)
+        return x_BSD + self.ffn(self.norm2(x_BSD.float()).to(dtype)), prompt
 
 
 class Block(nn.Module):
@@ -157,29 +216,39 @@ class Block(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         dim = config.dim
+        crossed = config.text_dim > 0 and config.streams == 1
         self.modulation = nn.Parameter(torch.randn(1, 6, dim) / math.sqrt(dim))
         self.norm1 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.self_attn = SelfAttention(config)
-        self.norm3 = nn.LayerNorm(dim, eps=1e-6) if config.text_dim else nn.Identity()
-        self.cross_attn = CrossAttention(config) if config.text_dim else None
+        self.norm3 = nn.LayerNorm(dim, eps=1e-6) if crossed else nn.Identity()
+        self.cross_attn = TextAttention(config) if crossed else None
         self.norm2 = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.ffn = nn.Sequential(
-            nn.Linear(dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, dim)
-        )
+        self.ffn = feed_forward(config)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the large matrices."""
+        return self.self_attn.q.weight.dtype
 
     def shift_and_scale(self, x_BTD: Tensor, time_B6D: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The modulated input of self-attention, and all six modulation vectors (B, 1, D)."""
         e = (self.modulation + time_B6D).unsqueeze(2).unbind(1)
-        return self.norm1(x_BTD) * (1 + e[1]) + e[0], e
+        return (self.norm1(x_BTD) * (1 + e[1]) + e[0]).to(self.dtype), e
 
     def sink(self, x_BTD: Tensor, time_B6D: Tensor) -> Sink:
         """Keys (not roped) and values of the portrait's tokens in this block."""
         return self.self_attn.sink(self.shift_and_scale(x_BTD, time_B6D)[0])
 
-    def forward(self, x_BTD: Tensor, time_B6D: Tensor, text_BSD: Tensor | None, **attention: Any) -> Tensor:
+    def read(self, text_BSD: Tensor) -> Prompt:
+        """Keys and values of the text in this block."""
+        assert self.cross_attn is not None, "only with text and one stream"
+        return self.cross_attn.read(text_BSD)
+
+    def forward(self, x_BTD: Tensor, time_B6D: Tensor, prompt: Prompt | None, **attention: Any) -> Tensor:
         """(B, T, D) → (B, T, D); `attention` goes to `SelfAttention.forward`."""
         modulated, e = self.shift_and_scale(x_BTD, time_B6D)
-        x_BTD = x_BTD + self.self_attn(modulated, **attention) * e[2]
-        if self.cross_attn is not None and text_BSD is not None:
-            x_BTD = x_BTD + self.cross_attn(self.norm3(x_BTD), text_BSD)
-        return x_BTD + self.ffn(self.norm2(x_BTD) * (1 + e[4]) + e[3]) * e[5]
+        beside = prompt if self.cross_attn is None else None
+        x_BTD = x_BTD + self.self_attn(modulated, prompt=beside, **attention) * e[2]
+        if self.cross_attn is not None and prompt is not None:
+            x_BTD = x_BTD + self.cross_attn(self.norm3(x_BTD).to(self.dtype), prompt)
+        return x_BTD + self.ffn((self.norm2(x_BTD) * (1 + e[4]) + e[3]).to(self.dtype)) * e[5]

@@ -17,12 +17,19 @@ class GeneratorConfig:
         depth: blocks.
         heads: attention heads; `dim` is a multiple.
         ffn_dim: inner width of the feed-forward part.
-        grid: tokens per side of a latent frame.
+        grid: tokens from top to bottom of a latent frame.
         latent_channels: of the codec's latent.
-        condition_channels: features per token that the conditioner makes of the warp.
+        condition_channels: features that the conditioner makes of the warp, per cell of the latent.
         window: past latent frames a token sees, beside the current one and the sink.
-        text_dim: width of text tokens for cross-attention; 0 = no text.
+        text_dim: width of text tokens; 0 = no text.
         freq_dim: of the sinusoidal time embedding.
+        columns: tokens from left to right; 0 = as many as `grid`.
+        patch: side of the square of latent cells that are one token.
+        text_tokens: what texts are filled up to with zeros, which are attended to; 0 = as they come.
+        streams: 1 = text is attended to by a layer of its own in every block (Wan); 2 = text has blocks of its own,
+            whose keys and values stand beside those of the picture (MMDiT).
+
+    No weight depends on grid, columns or window: they may be replaced whenever the caches are begun anew.
     """
 
     dim: int = 192
@@ -35,10 +42,19 @@ class GeneratorConfig:
     window: int = 8
     text_dim: int = 0
     freq_dim: int = 256
+    columns: int = 0
+    patch: int = 1
+    text_tokens: int = 0
+    streams: int = 1
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.head_dim % 2:
             raise InvalidConfigError(f"dim {self.dim} must split into {self.heads} heads of even width", field="dim")
+        if self.streams not in (1, 2) or (self.streams == 2 and not self.text_dim):
+            raise InvalidConfigError(
+                f"streams is {self.streams} and text_dim {self.text_dim}; a generator has 1 stream, or 2 and a text",
+                field="streams",
+            )
 
     @property
     def head_dim(self) -> int:
@@ -48,12 +64,40 @@ class GeneratorConfig:
     @property
     def tokens(self) -> int:
         """Tokens per latent frame."""
-        return self.grid * self.grid
+        rows, columns = self.grid_shape
+        return rows * columns
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(rows, columns) of tokens."""
+        return self.grid, self.columns or self.grid
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a latent frame."""
+        rows, columns = self.grid_shape
+        return self.latent_channels, rows * self.patch, columns * self.patch
 
     @property
     def in_channels(self) -> int:
         """Noise, recycled latent and condition."""
         return 2 * self.latent_channels + self.condition_channels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint's header."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> GeneratorConfig:
+        """Inverse of `to_dict`.
+
+        Raises:
+            InvalidConfigError: a value is unknown or does not fit.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InvalidConfigError(f"the generator's config cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -85,11 +129,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         side = self.codec.crop_px >> len(self.codec.channels)
-        if side != self.generator.grid or self.codec.latent_channels != self.generator.latent_channels:
-            raise InvalidConfigError(
-                f"the codec's latent is {self.codec.latent_channels}×{side}×{side}, the generator's "
-                f"{self.generator.latent_channels}×{self.generator.grid}×{self.generator.grid}; they must agree"
-            )
+        wanted = (self.codec.latent_channels, side, side)
+        if wanted != self.generator.latent_shape:
+            made, taken = ("×".join(map(str, shape)) for shape in (wanted, self.generator.latent_shape))
+            raise InvalidConfigError(f"the codec's latent is {made}, the generator's {taken}; they must agree")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint's header."""

@@ -82,7 +82,7 @@ class OnnxNetwork:
         for part in ("key", "value"):
             for i in range(g.depth):
                 memory[f"{part}_{i}"] = np.zeros((1, g.heads, g.tokens, g.head_dim), np.float32)
-        latent = np.zeros((1, g.latent_channels, g.grid, g.grid), np.float32)
+        latent = np.zeros((1, *g.latent_shape), np.float32)
         past = [np.zeros(shape, np.float32) for shape in self._past_shapes]
         state = NetworkState(seed, memory, self._generator.io_binding(), latent, past)
         self.take_sink(state, reference)

@@ -62,7 +62,7 @@ class TorchRuntime:
         g = self.config.generator
         warp = Warp(portrait)
         caches = [RingCache(g.heads, g.tokens, g.window, g.head_dim) for _ in range(g.depth)]
-        latent = self._torch.zeros(1, g.latent_channels, g.grid, g.grid)
+        latent = self._torch.zeros(1, *g.latent_shape)
         return TorchState(seed, warp, self._sinks(warp, portrait), caches, latent, self.model.decoder.start())
 
     def replace_portrait(self, state: TorchState, portrait: Portrait) -> None:
