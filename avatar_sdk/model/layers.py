@@ -45,6 +45,8 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def attend(q_BHTK: Tensor, kv: KV, bias: Tensor | None) -> Tensor:
     """Softmax attention over all segments of `kv`; unless asked for, only scores are joined, not keys and values."""
+    if kv.kernel is not None:
+        return kv.kernel(q_BHTK, kv.keys, kv.values)
     if kv.joined:
         # A mask of the scores' own shape is what lets an exporter keep the kernel whole.
         keys, values = torch.cat(kv.keys, -2), torch.cat(kv.values, -2)
@@ -114,7 +116,8 @@ class SelfAttention(nn.Module):
             rows = len(x_BTD)
             keys = rotate(sink.keys, *sink_rope).expand(rows, -1, -1, -1)
             values = sink.values.expand(rows, -1, -1, -1)
-            mixed = attend(q, KV((keys, *kv.keys), (values, *kv.values), kv.positions, kv.joined), bias(kv.positions))
+            kv = kv._replace(keys=(keys, *kv.keys), values=(values, *kv.values))
+            mixed = attend(q, kv, bias(kv.positions))
         return torch.as_tensor(self.o(mixed.transpose(1, 2).flatten(-2)))
 
 

@@ -78,6 +78,7 @@ class CropDrawer:
         ]
         line = torch.arange(CROP_PX, device=device, dtype=torch.float32)
         self._crop_xy = torch.stack([line.expand(CROP_PX, -1), line[:, None].expand(-1, CROP_PX)], -1)
+        self._span = torch.tensor([width - 1, height - 1], device=device)
         self._tiles = raster.capacity(COARSE_PX, COARSE_PX, len(TRIANGLES))
 
     def affine(self, motion: MotionRows, rows: Rows) -> Tensor:
@@ -103,13 +104,11 @@ class CropDrawer:
 
     def _crop(self, image_BP3: Tensor, affine: Tensor) -> Tensor:
         """(B, 3, 256, 256): the image seen through the crop; its edge goes on beyond it."""
-        height, width = self._size
         a, b = affine[:, 0, 0], affine[:, 0, 1]
-        inverse = torch.stack([a, -b, b, a], 1).unflatten(1, (2, 2)) / (a * a + b * b)[:, None, None]
+        inverse = torch.stack([a, -b, b, a], 1).unflatten(1, (2, 2)) / (a * a + b * b).clamp(min=1e-12)[:, None, None]
         xy = (self._crop_xy - affine[:, None, None, :, 2]) @ inverse[:, None].transpose(2, 3)
-        span = torch.tensor([width - 1, height - 1], device=xy.device)
         planes = image_BP3.transpose(1, 2).unflatten(2, self._size)
-        seen = F.grid_sample(planes, 2 * xy / span - 1, padding_mode="border", align_corners=True)
+        seen = F.grid_sample(planes, 2 * xy / self._span - 1, padding_mode="border", align_corners=True)
         return seen.round()
 
     def _drawn(self, xy: Tensor) -> Tensor:

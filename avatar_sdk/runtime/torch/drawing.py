@@ -50,7 +50,8 @@ def lines(edges_BE4: Tensor, layer_E: Tensor, layers: int, height: int, width: i
         edges_BE4: x0, y0, x1, y1.
         layer_E: int64, the layer of each edge.
         layers: how many there are.
-        height, width: of the picture.
+        height: of the picture.
+        width: of the picture.
         longest: pixels along an edge that are drawn; the rest of a longer one is left out.
     """
     start, stop = edges_BE4[..., :2], edges_BE4[..., 2:]

@@ -38,7 +38,7 @@ class EyePainter:
         self._columns = torch.linspace(-1, 1, COLUMNS, device=device)
 
     def paint(self, image_BP3: Tensor, motion: MotionRows, rows: Rows) -> Tensor:
-        """The image (B, P, 3), whole numbers in [0, 255], with the eyes painted that are wider open than the photo's."""
+        """The image (B, P, 3), whole numbers in [0, 255], with the eyes painted that opened wider than the photo's."""
         for eye in range(len(self._eyes)):
             image_BP3 = self._paint(image_BP3, motion.landmarks, rows, eye)
         return image_BP3

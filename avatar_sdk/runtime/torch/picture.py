@@ -54,7 +54,9 @@ def paint_over(
     return torch.where(seen_BP[..., None], shown, background_BP3)
 
 
-def soften_outlines(image_BP3: Tensor, map_BP2: Tensor, seen_BP: Tensor, size: tuple[int, int], jump_B: Tensor) -> Tensor:
+def soften_outlines(
+    image_BP3: Tensor, map_BP2: Tensor, seen_BP: Tensor, size: tuple[int, int], jump_B: Tensor
+) -> Tensor:
     """Smooths the stairs along the outline of a part that hides another; all pixels at once."""
     image = image_BP3.unflatten(1, size)
     source = map_BP2.unflatten(1, size)

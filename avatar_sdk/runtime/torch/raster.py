@@ -47,7 +47,8 @@ def rasterise(points_BV3: Tensor, triangles_BT3: Tensor, height: int, width: int
     Args:
         points_BV3: x, y in pixels, z smaller = nearer.
         triangles_BT3: int64, indices of vertices; three equal ones cover nothing.
-        height, width: of the image.
+        height: of the image.
+        width: of the image.
         tiles: how many tiles a session may use.
     """
     batch, count = triangles_BT3.shape[:2]
