@@ -113,7 +113,7 @@ def test_in_company_a_session_shows_what_it_shows_alone(
             guests.append(runtime.open(portrait, 2))
         if k == 4:
             runtime.close(guests.pop(0))
-        together = {guest: motions[-1 - k] for guest in guests} | {seat: motion}
+        together = dict.fromkeys(guests, motions[-1 - k]) | {seat: motion}
         assert apart(runtime.tick(together).images[seat], alone[k]).max() <= 1
 
 

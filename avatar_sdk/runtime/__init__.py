@@ -33,13 +33,7 @@ def load_runtime(model: str) -> Runtime:
         from avatar_sdk.runtime.warp import WarpRuntime
 
         return WarpRuntime()
-    name = model.removeprefix(TORCH).removeprefix(CUDA)
-    folder = ASSETS / name if name in SHIPPED else Path(name)
-    if not folder.is_dir():
-        raise InvalidConfigError(
-            f"there is no model {name!r}; use warp, {', '.join(SHIPPED)} or the folder that `avatar export` wrote",
-            field="model",
-        )
+    folder = model_folder(model.removeprefix(TORCH).removeprefix(CUDA))
     if model.startswith(TORCH):
         from avatar_sdk.runtime.torch import TorchRuntime
 
@@ -48,3 +42,18 @@ def load_runtime(model: str) -> Runtime:
 
     providers = ("CUDAExecutionProvider",) if model.startswith(CUDA) else ()
     return OnnxRuntime(folder, (*providers, "CPUExecutionProvider"))
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model's graphs and weights.
+
+    Raises:
+        InvalidConfigError: neither shipped nor an exported folder.
+    """
+    folder = ASSETS / name if name in SHIPPED else Path(name)
+    if not folder.is_dir():
+        raise InvalidConfigError(
+            f"there is no model {name!r}; use warp, {', '.join(SHIPPED)} or the folder that `avatar export` wrote",
+            field="model",
+        )
+    return folder

@@ -15,11 +15,12 @@ from typing import Final
 
 import numpy as np
 import torch
-from avatar_client.errors import NoCapacityError
+from avatar_client.errors import InvalidConfigError, NoCapacityError
 from numpy.typing import NDArray
 
 from avatar_sdk.model import checkpoint
 from avatar_sdk.model.avatar import AvatarModel
+from avatar_sdk.model.presets import PRESETS
 from avatar_sdk.motion import Motion
 from avatar_sdk.portrait import Portrait
 from avatar_sdk.portrait.framing import margin_px
@@ -35,6 +36,8 @@ from avatar_sdk.warp import Warp, tables_of
 
 Pixels = NDArray[np.uint8]
 
+BATCHED: Final = ("lite", "test")
+"""Presets whose sessions are stepped together."""
 FURTHEST_PX: Final = 1e5
 """A coordinate beyond this is no motion of a face."""
 
@@ -133,6 +136,21 @@ class BatchRuntime:
         model, header = checkpoint.load(path)
         checkpoint.check_stages(header.stages)
         return cls(model, config, header.stages)
+
+    @classmethod
+    def untrained(cls, preset: str, config: BatchConfig) -> BatchRuntime:
+        """Random weights of a preset's shape, for measuring time.
+
+        Raises:
+            InvalidConfigError: no such preset, or one that is no `lite`.
+            MissingDependencyError: the device is not there.
+        """
+        check_device(config.device)
+        if preset not in BATCHED:
+            raise InvalidConfigError(
+                f"preset is {preset!r}; sessions are batched for {', '.join(BATCHED)}", field="preset"
+            )
+        return cls(AvatarModel.fresh(PRESETS[preset]), config)
 
     @property
     def free_slots(self) -> int:
