@@ -66,7 +66,7 @@ def test_numbers_are_read_with_commas_or_spaces() -> None:
         (("--device", "cuda:7"), "no CUDA device for 'cuda:7'"),
         (("--device", "abacus"), "must be cpu, cuda or cuda:N"),
         (("--preset", "huge"), "sessions are batched for lite, test"),
-        (("--model", "warp"), "no model 'warp'"),
+        (("--model", "warp"), "batched with a network"),
         (("--precision", "int4"), "must be float32 or bfloat16"),
     ],
 )

@@ -19,10 +19,10 @@ from avatar_client.pose_file import PoseReader
 
 from avatar_sdk.encode import JpegEncoder
 from avatar_sdk.machine import Machine
+from avatar_sdk.model.checkpoint import WEIGHTS
 from avatar_sdk.motion import Motion, Retargeter
 from avatar_sdk.portrait import PortraitConfig, load_portrait
 from avatar_sdk.pose_feed import SAMPLE_PORTRAIT, SAMPLE_POSES, forth_and_back
-from avatar_sdk.model.checkpoint import WEIGHTS
 from avatar_sdk.runtime import model_folder
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ class SessionsConfig:
         if not self.counts or any(b <= a for a, b in pairwise((0, *self.counts))):
             raise InvalidConfigError(
                 f"sessions is {list(self.counts)}; it must be increasing numbers from 1, as 1,2,4", field="sessions"
+            )
+        if self.model == "warp":
+            raise InvalidConfigError(
+                "sessions are batched with a network; use --model lite or an exported one", field="model"
             )
         if not 0.1 <= self.seconds <= 3600:
             raise InvalidConfigError(f"seconds is {self.seconds:g}; it must be in [0.1, 3600]", field="seconds")
@@ -195,13 +199,14 @@ def run_sessions(config: SessionsConfig, say: Callable[[str], None]) -> Sessions
     say(f"\n{weights}, {config.side_px}×{config.side_px}, {config.precision}, ready after {start_s:.1f} s")
     say(f"attention {runtime.attention.name}" + (f" ({asked})" if asked else ""))
     say(f"{config.seconds:g} s each; motion is computed beforehand\n{SessionsRow.HEAD}")
-    ramp = _Ramp(runtime, config)
     rows: list[SessionsRow] = []
-    for count in config.counts:
-        rows.append(ramp.measure(count))
-        say(str(rows[-1]))
-        if not rows[-1].holds:
-            break
+    with ThreadPoolExecutor(machine.cores) as encoders:
+        ramp = _Ramp(runtime, config, encoders)
+        for count in config.counts:
+            rows.append(ramp.measure(count))
+            say(str(rows[-1]))
+            if not rows[-1].holds:
+                break
     carried = max((row.sessions for row in rows if row.holds), default=0)
     say(f"\n{carried} sessions at {FPS} frames/s with 95 % of the ticks within {ENGINE_MS:g} ms")
     attention = runtime.attention
@@ -213,15 +218,14 @@ def run_sessions(config: SessionsConfig, say: Callable[[str], None]) -> Sessions
 class _Ramp:
     """The sessions of a run; they stay while others join."""
 
-    def __init__(self, runtime: BatchRuntime, config: SessionsConfig) -> None:
-        self._runtime, self._config = runtime, config
+    def __init__(self, runtime: BatchRuntime, config: SessionsConfig, encoders: ThreadPoolExecutor) -> None:
+        self._runtime, self._config, self._encoders = runtime, config, encoders
         self._portrait = load_portrait(SAMPLE_PORTRAIT, PortraitConfig(config.side_px, config.side_px))
         retargeter = Retargeter(self._portrait.landmarks)
         state = retargeter.start()
         poses = islice(forth_and_back(PoseReader(SAMPLE_POSES)), LOOP)
         self._motions = [retargeter.step(state, pose, k * INTERVAL_US) for k, pose in enumerate(poses)]
         self._seats: list[Seat] = []
-        self._encoders = ThreadPoolExecutor(Machine.here().cores)
         self._tick = 0
 
     def measure(self, count: int) -> SessionsRow:

@@ -53,9 +53,10 @@ def _bench(
     """Measure every stage, the engine flat out, and the service in real time through a real socket.
 
     Pose → frame is the time from the parsed pose to just before the frame is written, waiting included; frames that
-    show no new pose are left out of it. Run it on an otherwise idle machine. With --sessions, `lite` sessions are stepped
-    together on one device, ever more of them, until 24 frames a second or 50 ms for 95 % of the ticks are broken; each
-    number for as long as --unpaced-seconds.
+    show no new pose are left out of it. Run it on an otherwise idle machine.
+
+    With --sessions, `lite` sessions are stepped together on one device, ever more of them, until 24 frames a second or
+    50 ms for 95 % of the ticks are broken; each number for as long as --unpaced-seconds.
     """
     if sessions is not None:
         _carry(sessions, device, model, preset, unpaced_seconds, side, precision, json)
