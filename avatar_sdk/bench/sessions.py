@@ -236,7 +236,8 @@ class _Ramp:
             self._seats.append(self._runtime.open(self._portrait, seed=len(self._seats)))
         for _ in range(WARM_UP):
             self._runtime.tick(self._next())
-        engine_us, whole_us = [], []
+        engine_us: list[int] = []
+        whole_us: list[float] = []
         end = time.perf_counter() + self._config.seconds
         while not engine_us or time.perf_counter() < end:
             motions = self._next()

@@ -36,10 +36,11 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     A quarter turn of every pair is one small matrix product, cheaper than taking the pairs apart.
     """
     width = x_BHTK.shape[-1]
-    quarter_turn = torch.zeros(width, width, dtype=x_BHTK.dtype, device=x_BHTK.device)
-    even = torch.arange(0, width, 2, device=x_BHTK.device)
-    quarter_turn[even + 1, even] = -1
-    quarter_turn[even, even + 1] = 1
+    # By comparisons: numbers written to places on a GPU come from the host, which a CUDA graph cannot hold.
+    place = torch.arange(width, device=x_BHTK.device)
+    row, column = place[:, None], place
+    ahead, behind = (row + 1 == column) & (row % 2 == 0), (row == column + 1) & (column % 2 == 0)
+    quarter_turn = ahead.to(x_BHTK.dtype) - behind.to(x_BHTK.dtype)
     return x_BHTK * cos + (x_BHTK @ quarter_turn) * sin
 
 

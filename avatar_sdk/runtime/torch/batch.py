@@ -26,9 +26,9 @@ from avatar_sdk.portrait import Portrait
 from avatar_sdk.portrait.framing import margin_px
 from avatar_sdk.runtime.guide import at_rest, guide_of
 from avatar_sdk.runtime.torch.attention import choose_attention
-from avatar_sdk.runtime.torch.config import PRECISIONS, BatchConfig, check_device
+from avatar_sdk.runtime.torch.config import PRECISIONS, BatchConfig, check_device, check_memory
 from avatar_sdk.runtime.torch.feed import Feed
-from avatar_sdk.runtime.torch.network import BatchNetwork
+from avatar_sdk.runtime.torch.network import BatchNetwork, Memory
 from avatar_sdk.runtime.torch.photos import Photos
 from avatar_sdk.runtime.torch.program import Mark, Program, Shown
 from avatar_sdk.topology import LANDMARKS
@@ -96,17 +96,21 @@ class BatchRuntime:
         self.config, self.trained_stages = config, trained_stages
         self.name = model.config.name
         g = model.config.generator
-        model = model.to(config.device).eval().requires_grad_(False)
         if config.compiled:
             for part in ("conditioner", "generator", "decoder"):
                 getattr(model, part).compile(dynamic=False)
-        dtype = PRECISIONS[config.precision]
-        self.attention = choose_attention(g, config.slots, config.device, dtype)
         places = config.slots + 1
         self._nobody = config.slots
-        self._photos = Photos(
-            places, config.height_px, config.width_px, margin_px(config.width_px, config.height_px), config.device
-        )
+        photo = (config.height_px, config.width_px, margin_px(config.width_px, config.height_px))
+        self._index = torch.device(config.device).index or 0
+        if cuda:
+            torch.cuda.set_device(self._index)
+            each = Memory(model, 1, "meta").bytes + Photos(1, *photo, "meta").bytes
+            check_memory(places * each, torch.cuda.mem_get_info()[0], config.slots)
+        model = model.to(config.device).eval().requires_grad_(False)
+        dtype = PRECISIONS[config.precision]
+        self.attention = choose_attention(g, config.slots, config.device, dtype)
+        self._photos = Photos(places, *photo, config.device)
         self.network = BatchNetwork(model, places, config.device, dtype, self.attention)
         self._feed = Feed(g, config.slots, config.device)
         self.program = Program(self._feed, self._photos, self.network, graphs=cuda and config.graphs)
@@ -156,6 +160,11 @@ class BatchRuntime:
     def free_slots(self) -> int:
         """Slots nobody holds."""
         return len(self._free)
+
+    @property
+    def open_seats(self) -> int:
+        """Sessions that live."""
+        return self.config.slots - len(self._free)
 
     def open(self, portrait: Portrait, seed: int = 0) -> Seat:
         """Takes a clean slot for a new session.
@@ -214,6 +223,8 @@ class BatchRuntime:
                 seat.frame += 1
             self._fill(len(seats), rows)
             started = time.perf_counter_ns()
+            if self._done is not None:
+                torch.cuda.set_device(self._index)  # each thread has its own
             self._feed.upload(rows)
             shown = self.program.step(rows, mark) if mark else self.program.run(rows)
             frames, report = self._fetch(shown, len(seats))

@@ -75,3 +75,17 @@ def check_device(device: str) -> None:
             f"there is no CUDA device for {device!r}: torch {torch.__version__} sees {count}; install a torch with "
             "CUDA on a machine that has one, or use --device cpu"
         )
+
+
+def check_memory(needed: int, free: int, slots: int) -> None:
+    """Refuses slots that the device cannot hold, before they are allocated; what a tick works in comes on top.
+
+    Raises:
+        InvalidConfigError: with the bytes needed and free, and how many slots fit.
+    """
+    if needed > free:
+        raise InvalidConfigError(
+            f"{slots} slots need {needed / 2**30:.2f} GiB on the device, and {free / 2**30:.2f} GiB are free; at most "
+            f"{free * slots // needed} fit",
+            field="slots",
+        )

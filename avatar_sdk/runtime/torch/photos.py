@@ -75,6 +75,12 @@ class Photos:
             name: torch.zeros(corners, dtype=torch.int64, device=device) for name in ("triangles", "corners")
         }
 
+    @property
+    def bytes(self) -> int:
+        """Memory that is held."""
+        held = (self.person, self.background, self.image, *self._floats.values(), *self._indices.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
     def check(self, portrait: Portrait) -> None:
         """Refuses a portrait of another size.
 

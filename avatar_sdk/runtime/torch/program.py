@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from avatar_sdk.runtime.torch.warp import BatchWarp
 
 Mark = Callable[[str], None]
 """Told the name of a stage when all of its work has been given to the device."""
-WARM_UPS = 3
+WARM_UPS: Final = 3
 """Runs before a capture, in which libraries choose their kernels."""
 
 
@@ -42,7 +42,6 @@ class Program:
         self.warp = BatchWarp(photos)
         self._composite = Compositor(photos.height, photos.width, photos.device)
         self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Shown]] = {}
-        self._pool: tuple[int, int] | None = None
 
     def step(self, rows: int, mark: Mark = lambda _: None) -> Shown:
         """Runs the first `rows` of the feed: warp, generator, decode, composite."""
@@ -76,6 +75,7 @@ class Program:
         """
         if not self._graphs:
             return
+        pool = torch.cuda.graph_pool_handle()
         for rows in sorted(buckets, reverse=True):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
@@ -84,7 +84,6 @@ class Program:
                     self.step(rows)
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.graph(graph, pool=pool):
                 shown = self.step(rows)
-            self._pool = graph.pool()
             self._captured[rows] = graph, shown
