@@ -129,7 +129,7 @@ def test_pictures_crops_maps_and_gates_are_the_cpus(
     assert int(shown.needed.max()) <= BatchWarp(photos).tiles
     for row, (warp, motion) in enumerate(zip(warps, motions[kind], strict=True)):
         expected = warp.step(motion)
-        image = shown.image[row].reshape(SIDE, SIDE, 3).numpy()
+        image = shown.image[row].permute(1, 2, 0).numpy()
         assert np.abs(image - expected.image).mean() <= 0.1
         np.testing.assert_allclose(shown.crop.affine[row].numpy(), expected.crop_affine, atol=1e-3)
         guide = np.concatenate([expected.crop.transpose(2, 0, 1), expected.maps]).astype(np.float32)
@@ -146,7 +146,7 @@ def test_what_is_painted_is_painted_alike(
     for row, (warp, motion) in enumerate(zip(warps, motions[kind], strict=True)):
         places = motion.landmarks[list(part), :2]
         (x0, y0), (x1, y1) = places.min(0).astype(int), places.max(0).astype(int) + 1
-        image = shown.image[row].reshape(SIDE, SIDE, 3).numpy()[y0:y1, x0:x1]
+        image = shown.image[row].permute(1, 2, 0).numpy()[y0:y1, x0:x1]
         plain = Warp(warp.portrait, painted_mouth=False)
         plain._eyes.paint = lambda image, motion: None  # type: ignore[method-assign]
         unpainted = plain.image(motion)[y0:y1, x0:x1].astype(float)
@@ -162,7 +162,7 @@ def test_a_portrait_without_painted_mouth_gets_none(
     plain = Warp(portraits[0], painted_mouth=False)
     held = Photos(2, SIDE, SIDE, portraits[0].margin_px, "cpu")
     held.put(0, tables_of(plain))
-    shown = step(held, motions["mouth"][:1]).image[0].reshape(SIDE, SIDE, 3).numpy()
+    shown = step(held, motions["mouth"][:1]).image[0].permute(1, 2, 0).numpy()
     assert np.abs(shown - plain.image(motions["mouth"][0])).mean() <= 0.1
 
 
@@ -262,7 +262,7 @@ def test_composites_are_the_cpus(scale: float) -> None:
     residual = cv2.GaussianBlur(generator.normal(0, 8, (CROP_PX, CROP_PX, 4)).astype(np.float32), (0, 0), 3)
     expected = composite(frame, residual)
     shown = Compositor(96, 128, "cpu").add(
-        torch.tensor(frame.image.reshape(1, -1, 3)).float(),
+        torch.tensor(frame.image.transpose(2, 0, 1))[None].float(),
         torch.tensor(residual.transpose(2, 0, 1))[None],
         torch.tensor(frame.gate)[None].float(),
         torch.tensor(frame.crop_affine)[None],
@@ -272,7 +272,7 @@ def test_composites_are_the_cpus(scale: float) -> None:
     assert off.mean() < 0.3
     nothing = torch.full((1, 4, CROP_PX, CROP_PX), torch.nan)
     kept = Compositor(96, 128, "cpu").add(
-        torch.tensor(frame.image.reshape(1, -1, 3)).float(),
+        torch.tensor(frame.image.transpose(2, 0, 1))[None].float(),
         nothing,
         torch.full((1, CROP_PX, CROP_PX), 255.0),
         torch.tensor(frame.crop_affine)[None],

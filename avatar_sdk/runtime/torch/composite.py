@@ -1,6 +1,6 @@
 """Adds what the network makes of the crops to the warped pictures: `avatar_sdk.warp.composite`, batched.
 
-B sessions, P = H·W pixels of the output.
+B sessions.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ class Compositor:
     def __init__(self, height: int, width: int, device: str) -> None:
         line_x = torch.arange(width, device=device, dtype=torch.float32)
         line_y = torch.arange(height, device=device, dtype=torch.float32)
-        self._size = height, width
         self._xy = torch.stack([line_x.expand(height, -1), line_y[:, None].expand(-1, width)], -1)
 
-    def add(self, image_BP3: Tensor, residual_B4HW: Tensor, gate_BHW: Tensor, affine_B23: Tensor) -> Tensor:
+    def add(self, image_B3HW: Tensor, residual_B4HW: Tensor, gate_BHW: Tensor, affine_B23: Tensor) -> Tensor:
         """`warp + gate * sigmoid(mask) * delta` at output resolution.
 
         Args:
-            image_BP3: the warped pictures, whole numbers in [0, 255].
+            image_B3HW: the warped pictures, whole numbers in [0, 255].
             residual_B4HW: RGB delta in [-1, 1] and mask logit in the crop. Not a number counts as nothing.
             gate_BHW: in [0, 255].
             affine_B23: output pixels → crop pixels.
@@ -40,6 +39,5 @@ class Compositor:
         change = (one * gate_BHW[:, None] * torch.sigmoid(logit) * delta).round()
         xy = self._xy @ affine_B23[:, None, :, :2].transpose(2, 3) + affine_B23[:, None, None, :, 2]
         placed = F.grid_sample(change, 2 * xy / (CROP_PX - 1) - 1, padding_mode="zeros", align_corners=True)
-        added = placed.round().permute(0, 2, 3, 1)
-        whole = torch.floor(image_BP3.unflatten(1, self._size) + (added + one // 2) / one)
-        return whole.clamp(0, 255).to(torch.uint8)
+        whole = torch.floor(image_B3HW + (placed.round() + one // 2) / one)
+        return whole.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,6 +1,6 @@
 """The face-aligned crops of many sessions and what the network is told about them: `avatar_sdk.warp.maps`, batched.
 
-B sessions, M maps, V vertices, T face triangles, P pixels of the output.
+B sessions, M maps, V vertices, T face triangles.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ class CropDrawer:
     """Draws the crops of one output size."""
 
     def __init__(self, height: int, width: int, device: str) -> None:
-        self._size = height, width
         self._filled = [torch.tensor(part, device=device) for part in FILLED]
         self._closed = [torch.tensor(part, device=device) for part in (BROW_RIGHT, BROW_LEFT)]
         self._nose = torch.tensor(NOSE, device=device)
@@ -92,23 +91,22 @@ class CropDrawer:
         offset = (CROP_PX - 1) / 2 - (linear @ centre[:, :2, None])
         return torch.cat([linear, offset], 2)
 
-    def describe(self, image_BP3: Tensor, motion: MotionRows, rows: Rows) -> CropRows:
+    def describe(self, image_B3HW: Tensor, motion: MotionRows, rows: Rows) -> CropRows:
         """Crop, maps and gate of the warped images, whole numbers in [0, 255]."""
         affine = self.affine(motion, rows)
-        crop = self._crop(image_BP3, affine)
+        crop = self._crop(image_B3HW, affine)
         xy = motion.landmarks[..., :2] @ affine[..., :2].transpose(1, 2) + affine[:, None, :, 2]
         drawn = self._drawn(xy)
         placed = torch.cat([xy, motion.landmarks[..., 2:]], -1)
         fields, gate = self._fields(drawn, placed, motion, rows)
         return CropRows(torch.cat([crop, drawn, fields], 1), gate, affine)
 
-    def _crop(self, image_BP3: Tensor, affine: Tensor) -> Tensor:
+    def _crop(self, image_B3HW: Tensor, affine: Tensor) -> Tensor:
         """(B, 3, 256, 256): the image seen through the crop; its edge goes on beyond it."""
         a, b = affine[:, 0, 0], affine[:, 0, 1]
         inverse = torch.stack([a, -b, b, a], 1).unflatten(1, (2, 2)) / (a * a + b * b).clamp(min=1e-12)[:, None, None]
         xy = (self._crop_xy - affine[:, None, None, :, 2]) @ inverse[:, None].transpose(2, 3)
-        planes = image_BP3.transpose(1, 2).unflatten(2, self._size)
-        seen = F.grid_sample(planes, 2 * xy / self._span - 1, padding_mode="border", align_corners=True)
+        seen = F.grid_sample(image_B3HW, 2 * xy / self._span - 1, padding_mode="border", align_corners=True)
         return seen.round()
 
     def _drawn(self, xy: Tensor) -> Tensor:

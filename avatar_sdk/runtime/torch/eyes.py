@@ -1,6 +1,6 @@
 """Painted whites and irises of many eyes: `avatar_sdk.warp.eyes`, batched.
 
-B sessions, S side of the painted window, P pixels of the output.
+B sessions, S side of the painted window.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class EyePainter:
         self._eyes = [(torch.tensor(lids, device=device), torch.tensor(iris, device=device)) for lids, iris in EYES]
         self._columns = torch.linspace(-1, 1, COLUMNS, device=device)
 
-    def paint(self, image_BP3: Tensor, motion: MotionRows, rows: Rows) -> Tensor:
-        """The image (B, P, 3), whole numbers in [0, 255], with the eyes painted that opened wider than the photo's."""
+    def paint(self, image_B3HW: Tensor, motion: MotionRows, rows: Rows) -> Tensor:
+        """The image (B, 3, H, W), whole numbers in [0, 255], with eyes painted that opened wider than the photo's."""
         for eye in range(len(self._eyes)):
-            image_BP3 = self._paint(image_BP3, motion.landmarks, rows, eye)
-        return image_BP3
+            image_B3HW = self._paint(image_B3HW, motion.landmarks, rows, eye)
+        return image_B3HW
 
-    def _paint(self, image_BP3: Tensor, points: Tensor, rows: Rows, eye: int) -> Tensor:
+    def _paint(self, image_B3HW: Tensor, points: Tensor, rows: Rows, eye: int) -> Tensor:
         lids_at, iris_at = self._eyes[eye]
         amount = self._amount(points, rows, eye)
         lids = points[:, lids_at, :2]
@@ -69,7 +69,7 @@ class EyePainter:
         iris = into_eye(points[:, iris_at[:1], :2])[:, 0]
         rim = points[:, iris_at[1:], :2] - points[:, iris_at[:1], :2]
         radius = (rim.norm(dim=-1).mean(1) / half).clamp(min=0.05)
-        before = patch.read(image_BP3)
+        before = patch.read(image_B3HW)
         weight = mask[..., None] / 255
         weight = torch.where(weight < 0.004, 0.0, weight)
         place = into_eye(patch.pixels().flatten(1, 2)).unflatten(1, (self._side, self._side))
@@ -79,7 +79,7 @@ class EyePainter:
         painted = blurred(painted.permute(0, 3, 1, 2), taps(sigma, self._soft)).permute(0, 2, 3, 1).round()
         shown = (mask * amount[:, None, None] / 255)[..., None]
         after = torch.floor(before + shown * (painted - before) + 0.5)
-        return patch.write(image_BP3, torch.where(shown > 0, after, before))
+        return patch.write(image_B3HW, torch.where(shown > 0, after, before))
 
     def _amount(self, points: Tensor, rows: Rows, eye: int) -> Tensor:
         """(B,) in [0, 1]: how much of the painted eye shows."""

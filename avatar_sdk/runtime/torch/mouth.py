@@ -1,6 +1,6 @@
 """The painted inside of many mouths: `avatar_sdk.warp.mouth`, batched.
 
-B sessions, S side of the painted window, P pixels of the output.
+B sessions, S side of the painted window.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from torch import Tensor
 
 from avatar_sdk.runtime.torch.drawing import blurred, filled, taps
 from avatar_sdk.runtime.torch.geometry import MotionRows, Rows, interpolate, smoothstep
-from avatar_sdk.runtime.torch.patch import Patch, even, sixteenths
-from avatar_sdk.runtime.torch.picture import unpacked
+from avatar_sdk.runtime.torch.patch import Patch, even, sixteenths, unpacked
 from avatar_sdk.topology import LIPS_INNER
 from avatar_sdk.warp.mouth import COLUMNS, MouthConfig
 
@@ -42,11 +41,11 @@ class MouthPainter:
         self._lips = torch.tensor(LIPS_INNER, device=device)
         self._columns = torch.linspace(-1.2, 1.2, COLUMNS, device=device)
 
-    def paint(self, image_BP3: Tensor, motion: MotionRows, rows: Rows, photos: Tensor, start_B: Tensor) -> Tensor:
+    def paint(self, image_B3HW: Tensor, motion: MotionRows, rows: Rows, photos: Tensor, start_B: Tensor) -> Tensor:
         """The image with what the photo cannot show; unchanged where the mouth is about as open as in the portrait.
 
         Args:
-            image_BP3: whole numbers in [0, 255].
+            image_B3HW: whole numbers in [0, 255].
             motion: of every session.
             rows: of every session.
             photos: int32, packed portraits of all slots with their own teeth as fourth channel.
@@ -68,9 +67,9 @@ class MouthPainter:
         painted = self._inside(place, self._edges(lips, to_portrait, to_mouth), rows)
         own, teeth = self._own(photo_xy, photos, start_B)
         painted = painted + teeth * (own - painted)
-        before = patch.read(image_BP3)
+        before = patch.read(image_B3HW)
         after = torch.floor((before + weight * (painted - before) + 0.5).clamp(0, 255))
-        return patch.write(image_BP3, torch.where(weight > 0, after, before))
+        return patch.write(image_B3HW, torch.where(weight > 0, after, before))
 
     def _amount(self, motion: MotionRows, rows: Rows) -> Tensor:
         """(B,) in [0, 1]: how much of the painted mouth shows."""
@@ -143,7 +142,7 @@ class MouthPainter:
         x, y = x.clamp(0, width - 1.001), y.clamp(0, height - 1.001)
         left, up = x.long(), y.long()
         at = start_B[:, None, None] + up * width + left
-        first, second, third, fourth = (unpacked(photos[at + k], 4) for k in (0, 1, width, width + 1))
+        first, second, third, fourth = (unpacked(photos[at + k]) for k in (0, 1, width, width + 1))
         fu, fv = (x - left)[..., None], (y - up)[..., None]
         above, beneath = first + fu * (second - first), third + fu * (fourth - third)
         mixed = above + fv * (beneath - above)

@@ -1,6 +1,6 @@
 """A square window of fixed size around a part of the face, for painting.
 
-B sessions, S its side, P = H·W pixels of the output.
+B sessions, S its side, C channels.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -43,15 +45,27 @@ class Patch:
         y = (self.corner[:, 1, None, None] + line[:, None]).expand(-1, -1, self.side)
         return torch.stack([x, y], -1).float()
 
-    def read(self, image_BPC: Tensor) -> Tensor:
+    def read(self, image_BCHW: Tensor) -> Tensor:
         """(B, S, S, C)."""
-        flat = self.index.flatten(1)[..., None].expand(-1, -1, image_BPC.shape[-1])
-        return image_BPC.gather(1, flat).unflatten(1, (self.side, self.side))
+        flat = self.index.flatten(1)[:, None].expand(-1, image_BCHW.shape[1], -1)
+        return image_BCHW.flatten(2).gather(2, flat).unflatten(2, (self.side, self.side)).permute(0, 2, 3, 1)
 
-    def write(self, image_BPC: Tensor, patch_BSSC: Tensor) -> Tensor:
+    def write(self, image_BCHW: Tensor, patch_BSSC: Tensor) -> Tensor:
         """The image with the window replaced."""
-        flat = self.index.flatten(1)[..., None].expand(-1, -1, image_BPC.shape[-1])
-        return image_BPC.scatter(1, flat, patch_BSSC.flatten(1, 2))
+        flat = self.index.flatten(1)[:, None].expand(-1, image_BCHW.shape[1], -1)
+        written = image_BCHW.flatten(2).scatter(2, flat, patch_BSSC.permute(0, 3, 1, 2).flatten(2))
+        return written.view_as(image_BCHW)
+
+
+def packed(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """(H, W, 4) uint8 → (H·W,) int32, first channel lowest, so that a pixel is read at once."""
+    return np.ascontiguousarray(pixels).view("<i4").reshape(-1)
+
+
+def unpacked(lanes: Tensor) -> Tensor:
+    """(...) int32 → (..., 4) float32 in [0, 255]."""
+    shift = torch.arange(0, 32, 8, device=lanes.device, dtype=torch.int32)
+    return ((lanes[..., None] >> shift) & 255).float()
 
 
 def sixteenths(points: Tensor) -> Tensor:

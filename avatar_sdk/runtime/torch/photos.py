@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avatar_sdk.portrait import Portrait
 from avatar_sdk.runtime.torch.geometry import Rows
-from avatar_sdk.runtime.torch.picture import packed
+from avatar_sdk.runtime.torch.patch import packed
 from avatar_sdk.topology import LANDMARKS, MESH_LANDMARKS, TRIANGLES
 from avatar_sdk.warp import CROP_PX, WarpTables
 from avatar_sdk.warp.mesh import FIRST_RING, RINGS, SPOKES
@@ -54,21 +54,23 @@ class Photos:
     """Portraits in slots; the last slot is nobody's, and rows that fill up a bucket use it.
 
     Attributes:
-        person, background, image: (slots, pixels) int32, packed as `picture.packed`.
+        person: (slots, 4, h, w) uint8 RGBA, colours multiplied by alpha.
+        background: (slots, 3, H, W) uint8 RGB.
+        image: (slots, H·W) int32, the portrait with its own teeth as fourth channel, packed as `patch.packed`.
         triangles: how many triangles a slot holds.
     """
 
     def __init__(self, slots: int, height: int, width: int, margin_px: int, device: str) -> None:
         self.height, self.width, self.device = height, width, device
-        self.person_height, self.person_width = height + 2 * margin_px, width + 2 * margin_px
         self._margin_px = margin_px
         self.triangles = MOST_TRIANGLES
 
-        def pixels(count: int) -> Tensor:
-            return torch.zeros(slots, count, dtype=torch.int32, device=device)
+        def planes(channels: int, rows: int, columns: int) -> Tensor:
+            return torch.zeros(slots, channels, rows, columns, dtype=torch.uint8, device=device)
 
-        self.person = pixels(self.person_height * self.person_width)
-        self.background, self.image = pixels(height * width), pixels(height * width)
+        self.person = planes(4, height + 2 * margin_px, width + 2 * margin_px)
+        self.background = planes(3, height, width)
+        self.image = torch.zeros(slots, height * width, dtype=torch.int32, device=device)
         self._floats = {name: torch.ones(slots, *shape, device=device) for name, shape in SHAPES.items()}
         corners = (slots, MOST_TRIANGLES, 3)
         self._indices = {
@@ -101,9 +103,8 @@ class Photos:
         def copied(target: Tensor, values: NDArray[np.generic]) -> None:
             target[slot].copy_(torch.from_numpy(values))
 
-        copied(self.person, packed(tables.person))
-        opaque = np.zeros((self.height, self.width, 1), np.uint8)
-        copied(self.background, packed(np.concatenate([tables.background, opaque], 2)))
+        copied(self.person, np.ascontiguousarray(tables.person.transpose(2, 0, 1)))
+        copied(self.background, np.ascontiguousarray(tables.background.transpose(2, 0, 1)))
         copied(self.image, packed(np.concatenate([tables.image, tables.own_teeth[..., None]], 2)))
         for name, shape in SHAPES.items():
             copied(self._floats[name], np.ascontiguousarray(getattr(tables, name), np.float32).reshape(shape))

@@ -17,6 +17,9 @@ from torch import Tensor
 TILE: Final = 8
 """Side of a tile. Unit: pixels."""
 NOBODY: Final = 2**63 - 1
+OUTSIDE: Final = -1e30
+NEAREST: Final = 8192.0
+"""Depths are taken from here: what is nearer to the camera counts as just as near. Unit: pixels."""
 LEAST_AREA: Final = 1e-4
 SLACK: Final = 1e-4
 """How far outside a triangle a pixel may lie. Unit: barycentric."""
@@ -71,23 +74,22 @@ def rasterise(points_BV3: Tensor, triangles_BT3: Tensor, height: int, width: int
     columns = across.gather(1, owner).clamp(min=1)
     tile_x = first_x.gather(1, owner) + place % columns
     tile_y = first_y.gather(1, owner) + place // columns
-    inside = torch.arange(TILE * TILE, device=device)
-    px = tile_x[..., None] * TILE + inside % TILE
-    py = tile_y[..., None] * TILE + inside // TILE
-    plane = plane_BT9.gather(1, owner[..., None].expand(-1, -1, 9)).unsqueeze(-1)
-    fx, fy = px.float(), py.float()
+    bx, by, cx, cy, z, zb, zc, x0, y0 = plane_BT9.gather(1, owner[..., None].expand(-1, -1, 9)).unsqueeze(-1).unbind(2)
+    along = torch.arange(TILE, device=device)
+    px, py = tile_x[..., None] * TILE + along, tile_y[..., None] * TILE + along
+    # All that is linear in x and y is the sum of a row and a column, so a tile's pixels cost one addition each.
     # Relative to the triangle's first corner: absolute coordinates would cancel badly in thin triangles.
-    fx, fy = fx - plane[..., 7, :], fy - plane[..., 8, :]
-    wb = plane[..., 0, :] * fx + plane[..., 1, :] * fy
-    wc = plane[..., 2, :] * fx + plane[..., 3, :] * fy
-    depth = plane[..., 4, :] + plane[..., 5, :] * wb + plane[..., 6, :] * wc
-    hit = (wb >= -SLACK) & (wc >= -SLACK) & (1 - wb - wc >= -SLACK) & busy[..., None]
-    hit &= (px < width) & (py < height) & (px >= 0) & (py >= 0)
-    bits = depth.view(torch.int32)
-    order = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() << 32
-    key = torch.where(hit, order | owner[..., None], NOBODY)
+    dx, dy = px - x0, py - y0
+    wb_x, wc_x, wb_y, wc_y = bx * dx, cx * dx, by * dy, cy * dy
+    wa_x = torch.where(px < width, -wb_x - wc_x, OUTSIDE)
+    wa_y = torch.where((py < height) & busy[..., None], 1 - wb_y - wc_y, OUTSIDE)
+    within = torch.minimum(torch.minimum(_spread(wb_y, wb_x), _spread(wc_y, wc_x)), _spread(wa_y, wa_x))
+    depth = _spread(z + NEAREST + zb * wb_y + zc * wc_y, zb * wb_x + zc * wc_x).clamp(min=0)
+    # The bits of floats that are not negative are ordered as the floats are.
+    key = torch.add(owner[..., None, None], depth.view(torch.int32), alpha=1 << 32)
+    key = torch.where(within >= -SLACK, key, NOBODY)
     # A tile that misses still writes somewhere, but nothing, and not all to the same place.
-    pixel = py.clamp(0, height - 1) * width + px.clamp(0, width - 1)
+    pixel = _spread(py.clamp(max=height - 1) * width, px.clamp(max=width - 1))
     nearest = torch.full((batch, height * width), NOBODY, device=device)
     nearest.scatter_reduce_(1, pixel.flatten(1), key.flatten(1), "amin")
     return Winners(torch.where(nearest == NOBODY, count, nearest & 0xFFFFFFFF), until[:, -1])
@@ -101,16 +103,22 @@ def interpolated(
     plane, _ = _planes(x, y, z)
     base = values_BTC3[..., 0]
     first, second = values_BTC3[..., 1] - base, values_BTC3[..., 2] - base
-    table = torch.cat([plane[..., :4], plane[..., 7:9], base, first, second], -1)
+    across = first * plane[..., 0:1] + second * plane[..., 2:3]
+    down = first * plane[..., 1:2] + second * plane[..., 3:4]
+    table = torch.cat([plane[..., 7:9], base, across, down], -1)
     table = torch.cat([table, torch.zeros_like(table[:, :1])], 1)
     count, size = table.shape[1:]
     start = torch.arange(len(table), device=table.device)[:, None] * count
     at = table.reshape(-1, size)[winners.triangle + start]
     pixel = torch.arange(height * width, device=table.device)
-    dx, dy = pixel % width - at[..., 4], pixel // width - at[..., 5]
-    wb, wc = at[..., 0] * dx + at[..., 1] * dy, at[..., 2] * dx + at[..., 3] * dy
-    base, first, second = at[..., 6:].unflatten(-1, (3, -1)).unbind(-2)
-    return base + first * wb[..., None] + second * wc[..., None]
+    dx, dy = pixel % width - at[..., 0], pixel // width - at[..., 1]
+    base, across, down = at[..., 2:].unflatten(-1, (3, -1)).unbind(-2)
+    return base + across * dx[..., None] + down * dy[..., None]
+
+
+def _spread(rows_BKR: Tensor, columns_BKC: Tensor) -> Tensor:
+    """(B, K, R, C): the sum of a number per row and one per column."""
+    return rows_BKR[..., :, None] + columns_BKC[..., None, :]
 
 
 def _corners(points_BV3: Tensor, triangles_BT3: Tensor) -> Tensor:

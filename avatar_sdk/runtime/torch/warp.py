@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from avatar_sdk.runtime.torch import raster
@@ -13,7 +12,7 @@ from avatar_sdk.runtime.torch.eyes import EyePainter
 from avatar_sdk.runtime.torch.geometry import MeshMotion, MotionRows
 from avatar_sdk.runtime.torch.mouth import MouthPainter
 from avatar_sdk.runtime.torch.photos import Photos
-from avatar_sdk.runtime.torch.picture import paint_over, soften_outlines, unpacked
+from avatar_sdk.runtime.torch.picture import paint_over, soften_outlines
 from avatar_sdk.warp.step import OUTLINE
 
 
@@ -21,7 +20,7 @@ class WarpRows(NamedTuple):
     """The warped frames of a tick.
 
     Attributes:
-        image: (B, P, 3) whole numbers in [0, 255].
+        image: (B, 3, H, W) whole numbers in [0, 255].
         crop: see `CropRows`.
         needed: (B,) tiles each session would have used; more than `BatchWarp.tiles` and something is missing.
     """
@@ -55,11 +54,8 @@ class BatchWarp:
         places = rows["source"].gather(1, corners.flatten(1)[..., None].expand(-1, -1, 2)).view(batch, -1, 3, 2)
         source = raster.interpolated(points, rows["triangles"], places.transpose(2, 3), winners, height, width)
         seen = winners.triangle < photos.triangles
-        source = torch.where(seen[..., None], source, 0.0)
-        image = unpacked(photos.background[slot_B], 3)
-        size = photos.person_height, photos.person_width
-        image = paint_over(image, photos.person.view(-1), slot_B * (size[0] * size[1]), size, source, seen)
-        image = soften_outlines(image, source, seen, self._size, OUTLINE * rows["face_width"][:, 0])
+        image = paint_over(photos.background[slot_B].float(), photos.person[slot_B].float(), source, seen)
+        image = soften_outlines(image, source, seen, OUTLINE * rows["face_width"][:, 0])
         image = self._mouth.paint(image, motion, rows, photos.image.view(-1), slot_B * (height * width))
         image = self._eyes.paint(image, motion, rows)
         return WarpRows(image, self._crop.describe(image, motion, rows), winners.needed)
