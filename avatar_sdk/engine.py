@@ -94,6 +94,11 @@ class Engine:
         """Slots nobody holds."""
         return self._free
 
+    @property
+    def at_once(self) -> int:
+        """Steps that are best called at the same time, from as many threads; 1 where they take turns."""
+        return self.config.slots if self.runtime.together else 1
+
     def open(self, portrait: Portrait, motion: MotionConfig | None = None, seed: int = 0) -> Avatar:
         """Takes a slot for a new avatar.
 

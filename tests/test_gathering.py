@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from avatar_client.errors import InvalidConfigError, MissingDependencyError, NoCapacityError, SessionStateLostError
 from avatar_client.pose_file import PoseReader
+from service import serving
 
 from avatar_sdk.engine import Avatar, Engine, EngineConfig
 from avatar_sdk.portrait import Portrait, PortraitConfig, load_portrait
@@ -75,6 +77,24 @@ def test_who_is_late_is_not_waited_for_long(portrait: Portrait, sample_poses: Pa
     picture = shared.step(busy, poses[0], 0)
     assert picture.timings_us["generator"] > 0
     assert set(picture.timings_us) == {"motion", "warp", "generator", "decode", "composite"}
+
+
+async def test_streams_of_a_service_share_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, batch = engine(gather_s=0.5)
+    sizes: list[int] = []
+    plain = batch.tick
+
+    def counted(motions: dict[object, object]) -> Tick:
+        sizes.append(len(motions))
+        return plain(motions)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "tick", counted)
+    async with serving(shared, size_px=SIDE) as (_, client):
+        streams = [await client.open(await client.create()) for _ in range(2)]
+        for _ in range(4):
+            await asyncio.gather(*(stream.send_poses(1) for stream in streams))
+            await asyncio.gather(*(stream.until("frame") for stream in streams))
+    assert max(sizes) == 2
 
 
 def test_a_slot_is_free_for_the_batch_before_the_engine_offers_it(portrait: Portrait) -> None:

@@ -62,6 +62,8 @@ class _Round:
 class GatheringRuntime:
     """Implements `Runtime` on a batch; `predict` may be called from as many threads as there are sessions."""
 
+    together = True
+
     def __init__(self, batch: BatchRuntime, gather_s: float = GATHER_S) -> None:
         self._batch, self._gather_s = batch, gather_s
         self.name, self.trained_stages = batch.name, batch.trained_stages
