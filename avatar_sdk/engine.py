@@ -87,12 +87,17 @@ class Engine:
             MissingDependencyError: the runtime it needs is not installed.
         """
         config = config or EngineConfig()
-        return cls(load_runtime(config.model), config)
+        return cls(load_runtime(config.model, config.slots), config)
 
     @property
     def free_slots(self) -> int:
         """Slots nobody holds."""
         return self._free
+
+    @property
+    def at_once(self) -> int:
+        """Steps that are best called at the same time, from as many threads; 1 where they take turns."""
+        return self.config.slots if self.runtime.together else 1
 
     def open(self, portrait: Portrait, motion: MotionConfig | None = None, seed: int = 0) -> Avatar:
         """Takes a slot for a new avatar.
@@ -120,8 +125,11 @@ class Engine:
             if not avatar.open:
                 return
             avatar.open = False
-            self._free += 1
-        self.runtime.close(avatar.runtime)
+        try:
+            self.runtime.close(avatar.runtime)
+        finally:  # the runtime's own slot is free before another session may ask for it
+            with self._lock:
+                self._free += 1
 
     def warm_up(self, portrait: Portrait, steps: int = 4) -> None:
         """Makes frames that nobody sees, with the portrait as its own driver: compiles and loads what a step needs."""

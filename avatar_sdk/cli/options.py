@@ -96,6 +96,18 @@ def parse_neutral(word: str) -> tuple[str, int | None]:
     )
 
 
+def parse_counts(words: str) -> tuple[int, ...]:
+    """Numbers with commas or spaces between them.
+
+    Raises:
+        InvalidConfigError: something else.
+    """
+    parts = words.replace(",", " ").split()
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise InvalidConfigError(f"sessions is {words!r}; it must be numbers, as 1,2,4", field="sessions")
+    return tuple(map(int, parts))
+
+
 def parse_switch(word: str, name: str) -> bool:
     """`on` or `off`.
 

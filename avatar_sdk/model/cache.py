@@ -5,6 +5,7 @@ B batch rows (one latent frame each), H heads, T tokens per frame, N window, K h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,9 @@ from torch.nn import functional as F
 
 from avatar_sdk.model.inputs import MASKED
 
+Kernel = Callable[[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
+"""Queries (B, H, T, K) and the segments of keys and values to what is mixed, (B, H, T, K)."""
+
 
 class KV(NamedTuple):
     """Keys and values in segments, so that nothing needs to be joined.
@@ -22,12 +26,14 @@ class KV(NamedTuple):
         keys, values: segments of (B, H, n·T, K), keys already roped.
         positions: (B, frames) int64, the frame each T keys belong to, over all segments; -1 = empty.
         joined: whether attention joins the segments for a fused kernel; a copy, which may still be the faster way.
+        kernel: computes the attention instead, when the cache's owner has one.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     positions: Tensor
     joined: bool = False
+    kernel: Kernel | None = None
 
 
 class Cache(Protocol):
@@ -124,21 +130,21 @@ class RingInput:
     """The ring as an input of an exported step: the caller writes what `append` was given back into it.
 
     Attributes:
-        keys, values: (1, H, N·T, K).
-        bias: (1, 1, 1, (1 + N + 1)·T), sink, ring and current frame.
+        keys, values: (B, H, N·T, K).
         taken: the current frame's (keys, values), for the caller.
-        joined: see `KV`.
+        joined, kernel: see `KV`.
     """
 
     keys: Tensor
     values: Tensor
     taken: list[tuple[Tensor, Tensor]]
     joined: bool = False
+    kernel: Kernel | None = None
 
     def append(self, k_BHTK: Tensor, v_BHTK: Tensor, frame_B: Tensor) -> KV:
         """Hands the frame's own keys and values out."""
         self.taken.append((k_BHTK, v_BHTK))
-        return KV((self.keys, k_BHTK), (self.values, v_BHTK), frame_B, self.joined)
+        return KV((self.keys, k_BHTK), (self.values, v_BHTK), frame_B, self.joined, self.kernel)
 
 
 def attention_bias(positions: Tensor, frame_B: Tensor, window: int, tokens: int, ahead: int) -> Tensor:

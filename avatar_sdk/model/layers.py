@@ -37,15 +37,18 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     A quarter turn of every pair is one small matrix product, cheaper than taking the pairs apart.
     """
     width = x_BHTK.shape[-1]
-    quarter_turn = torch.zeros(width, width, dtype=x_BHTK.dtype, device=x_BHTK.device)
-    even = torch.arange(0, width, 2, device=x_BHTK.device)
-    quarter_turn[even + 1, even] = -1
-    quarter_turn[even, even + 1] = 1
+    # By comparisons: numbers written to places on a GPU come from the host, which a CUDA graph cannot hold.
+    place = torch.arange(width, device=x_BHTK.device)
+    row, column = place[:, None], place
+    ahead, behind = (row + 1 == column) & (row % 2 == 0), (row == column + 1) & (column % 2 == 0)
+    quarter_turn = ahead.to(x_BHTK.dtype) - behind.to(x_BHTK.dtype)
     return (x_BHTK * cos + (x_BHTK @ quarter_turn) * sin).to(x_BHTK.dtype)
 
 
 def attend(q_BHTK: Tensor, kv: KV, bias: Tensor | None) -> Tensor:
     """Softmax attention over all segments of `kv`; unless asked for, only scores are joined, not keys and values."""
+    if kv.kernel is not None:
+        return kv.kernel(q_BHTK, kv.keys, kv.values)
     if kv.joined:
         # A mask of the scores' own shape is what lets an exporter keep the kernel whole.
         keys, values = torch.cat(kv.keys, -2), torch.cat(kv.values, -2)

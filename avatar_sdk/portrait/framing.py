@@ -62,7 +62,12 @@ def choose_view(landmarks: Floats, photo_size: tuple[int, int], config: Portrait
     scale = output[0] / size[0]
     offset = scale * (0.5 - start) - 0.5
     affine = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]], np.float32)
-    return View(affine, 2 * round(MARGIN * max(config.width_px, config.height_px) / 2))
+    return View(affine, margin_px(config.width_px, config.height_px))
+
+
+def margin_px(width_px: int, height_px: int) -> int:
+    """How far the canvas of an output of this size reaches beyond each of its edges."""
+    return 2 * round(MARGIN * max(width_px, height_px) / 2)
 
 
 def sample_canvas(photo: Pixels, view: View, config: PortraitConfig) -> tuple[Pixels, Floats]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from avatar_client.errors import InvalidConfigError
+from avatar_client.errors import InvalidConfigError, MissingDependencyError
 
 from avatar_sdk.model.checkpoint import WEIGHTS, read_header
 from avatar_sdk.runtime.protocol import Runtime
@@ -16,14 +17,17 @@ SHIPPED: Final = ("lite",)
 ASSETS: Final = Path(__file__).parent.parent / "assets"
 TORCH: Final = "torch:"
 CUDA: Final = "cuda:"
+BATCH: Final = "batch:"
 
 
-def load_runtime(model: str) -> Runtime:
+def load_runtime(model: str, slots: int = 1) -> Runtime:
     """The runtime of a model.
 
     Args:
         model: "warp" (no network), "lite" (shipped) or the path of an exported folder; with "torch:" in front it runs
-            on PyTorch instead of ONNX Runtime, with "cuda:" on ONNX Runtime's CUDA provider.
+            on PyTorch instead of ONNX Runtime, with "cuda:" on ONNX Runtime's CUDA provider, with "batch:" on PyTorch
+            with CUDA, all sessions stepped together at 512×512.
+        slots: sessions that will live at once; only a batch has to know.
 
     Raises:
         InvalidConfigError: no such model, or its files do not fit.
@@ -33,6 +37,8 @@ def load_runtime(model: str) -> Runtime:
         from avatar_sdk.runtime.warp import WarpRuntime
 
         return WarpRuntime()
+    if model.startswith(BATCH):
+        return _load_batch(model_folder(model.removeprefix(BATCH)) / WEIGHTS, slots)
     folder = model_folder(model.removeprefix(TORCH).removeprefix(CUDA))
     if model.startswith(TORCH):
         from avatar_sdk.runtime.torch import TorchRuntime
@@ -62,3 +68,13 @@ def model_folder(name: str) -> Path:
             field="model",
         )
     return folder
+
+
+def _load_batch(path: Path, slots: int) -> Runtime:
+    if not find_spec("torch"):
+        raise MissingDependencyError("torch is not installed; install avatar-sdk[gpu]")
+    from avatar_sdk.runtime.torch.batch import BatchRuntime
+    from avatar_sdk.runtime.torch.config import BatchConfig
+    from avatar_sdk.runtime.torch.gathering import GatheringRuntime
+
+    return GatheringRuntime(BatchRuntime.load(path, BatchConfig(slots, "cuda", precision="bfloat16")))

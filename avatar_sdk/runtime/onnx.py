@@ -28,6 +28,8 @@ class OnnxState:
 class OnnxRuntime:
     """Implements `Runtime` on an exported folder; serves any number of states."""
 
+    together = False
+
     def __init__(self, folder: Path, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
         """Loads graphs and weights; raises as `OnnxNetwork`."""
         self._network = OnnxNetwork(folder, providers)

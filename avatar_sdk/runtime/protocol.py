@@ -34,6 +34,9 @@ class Runtime(Protocol):
     trained_stages: tuple[str, ...]
     """Stages the checkpoint has been through; empty = untrained, so the output is the warp."""
 
+    together: bool
+    """Whether `predict` steps those sessions together that call it at the same time."""
+
     def start(self, portrait: Portrait, seed: int = 0) -> Any:
         """Everything one live avatar remembers, freshly allocated. Runs what is computed once per portrait."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -41,14 +42,15 @@ class StageThreads:
     Attributes:
         advance, finish: for the two halves of a step.
         prepare: for portraits, so that no running session waits for one.
-        turn: held while a step is advanced, so that a session takes its pose only when the thread is free.
+        turn: held while a step is advanced, so that a session takes its pose only when a thread is free.
     """
 
-    def __init__(self) -> None:
-        self.advance = ThreadPoolExecutor(1, thread_name_prefix="advance")
-        self.finish = ThreadPoolExecutor(1, thread_name_prefix="finish")
+    def __init__(self, at_once: int = 1) -> None:
+        """`at_once`: steps that may run at the same time; more than one if the engine steps them together."""
+        self.advance = ThreadPoolExecutor(at_once, thread_name_prefix="advance")
+        self.finish = ThreadPoolExecutor(min(at_once, os.cpu_count() or 1), thread_name_prefix="finish")
         self.prepare = ThreadPoolExecutor(1, thread_name_prefix="prepare")
-        self.turn = asyncio.Lock()
+        self.turn = asyncio.Semaphore(at_once)
 
     def close(self) -> None:
         """Waits for what runs and drops what waits."""

@@ -70,7 +70,7 @@ class Sessions:
     on_end: Callable[[CloseReason], None] | None = None
 
     def __post_init__(self) -> None:
-        self.threads = StageThreads()
+        self.threads = StageThreads(self.engine.at_once)
         self._reader: PortraitReader | None = None
         self._entries: dict[str, Entry] = {}
         self._by_key: dict[str, str] = {}

@@ -7,5 +7,6 @@ show, `maps` describe the result to the network, `composite` adds what the netwo
 from avatar_sdk.warp.composite import composite
 from avatar_sdk.warp.frame import CROP_PX, POSE_MAPS, WarpedFrame
 from avatar_sdk.warp.step import Warp
+from avatar_sdk.warp.tables import WarpTables, tables_of
 
-__all__ = ["CROP_PX", "POSE_MAPS", "Warp", "WarpedFrame", "composite"]
+__all__ = ["CROP_PX", "POSE_MAPS", "Warp", "WarpTables", "WarpedFrame", "composite", "tables_of"]

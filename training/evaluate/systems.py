@@ -44,6 +44,7 @@ class StaticRuntime:
 
     name = STATIC
     trained_stages: tuple[str, ...] = ()
+    together = False
 
     def start(self, portrait: Portrait, seed: int = 0) -> Still:
         """Keeps the photo."""

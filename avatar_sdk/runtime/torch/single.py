@@ -35,6 +35,8 @@ class TorchState:
 class TorchRuntime:
     """Implements `Runtime` with the modules themselves."""
 
+    together = False
+
     def __init__(self, path: Path) -> None:
         """Loads the checkpoint file `path`.
 
