@@ -100,6 +100,18 @@ def test_pixels_of_a_blurred_mouth_learn_from_what_was_seen_in_the_true_one(
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_what_several_ranks_see_averages_to_what_one_sees(reader: FaceReader, crop: np.ndarray) -> None:
+    truth = torch.cat([tensor(crop), 0.3 * tensor(crop)])
+    made = truth + 0.05 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    true = reader(truth)
+    seen = reader(made, true.looks)
+    parts = [reader(one) for one in truth.split(1)]
+    made_parts = [reader(one, part.looks) for one, part in zip(made.split(1), parts, strict=True)]
+    for loss in (misread, unlike):
+        mean = torch.stack([loss(a, b) for a, b in zip(made_parts, parts, strict=True)]).mean()
+        assert float(loss(seen, true)) == pytest.approx(float(mean), rel=1e-3)
+
+
 def test_its_weights_do_not_learn(reader: FaceReader) -> None:
     assert not list(reader.parameters())
 

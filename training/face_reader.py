@@ -1,7 +1,11 @@
 """MediaPipe's own face network as a reader of training pictures: where it sees lips, lids and irises.
 
 Users judge a mouth by its shape. Reading both the truth and what was made tells in one number whether the picture shows
-the pose it was asked for. N pictures, C channels, H rows, W columns, P points.
+the pose it was asked for. Left and right are as the picture shows them.
+
+N pictures, C channels, H rows, W columns, P points.
+
+Source: Attention Mesh, arXiv 2006.10962; where a closer look lies is what the options of MediaPipe's own operators say.
 """
 
 from __future__ import annotations
@@ -88,7 +92,9 @@ class FaceReader(nn.Module):
         super().__init__()
         found = find_spec("mediapipe")
         if found is None or not found.submodule_search_locations:
-            raise InvalidConfigError("reading faces needs MediaPipe: pip install mediapipe, or set the weight to 0")
+            raise InvalidConfigError(
+                "reading faces needs MediaPipe: pip install mediapipe, or give --reading-weight 0 --likeness-weight 0"
+            )
         self._graph = TfliteGraph(Path(found.submodule_search_locations[0]) / NETWORK)
         places = {operator.output: operator for operator in self._graph.operators}
         self._cuts = {
@@ -127,12 +133,13 @@ def misread(made: Reading, true: Reading) -> Tensor:
 
 
 def unlike(made: Reading, true: Reading) -> Tensor:
-    """Mean absolute difference of the features that a face is read from, over their mean size."""
-    return (made.features - true.features).abs().mean() / true.features.abs().mean()
+    """Mean absolute difference of the features that a face is read from, over their mean size, picture by picture."""
+    apart_N, size_N = (x.abs().flatten(1).mean(1) for x in (made.features - true.features, true.features))
+    return (apart_N / size_N).mean()
 
 
 def _look(mesh_NP2: Tensor, cut: Mapping[str, Any]) -> Look:
-    """A square around some points, level with two of them."""
+    """A box around some points, level with two of them."""
     left, right = mesh_NP2[:, cut["left_rotation_idx"]], mesh_NP2[:, cut["right_rotation_idx"]]
     across = right - left
     angle = torch.atan2(across[:, 1], across[:, 0])

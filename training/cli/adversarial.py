@@ -113,7 +113,8 @@ def _adversarial(
             pixel_frames=pixel_frames,
             parts=("conditioner", "generator", *(("decoder",) if train_decoder else ())),
         )
-        player = Discriminator(judge_model(run, judge, model), discriminator) if game_weight else None
+        # Also where the game is off: the same run may turn it on later.
+        player = Discriminator(judge_model(run, judge, model), discriminator)
         reader = FaceReader() if pixel_frames and (reading_weight or likeness_weight) else None
         stage = AdversarialStage(model, player, config, ranks, reader)
         batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed), ranks.rank, ranks.size)
