@@ -309,19 +309,31 @@ class Ping(_message.Message):
     rtt_us: int
     def __init__(self, timestamp_us: _Optional[int] = ..., rtt_us: _Optional[int] = ...) -> None: ...
 
+class CameraFrame(_message.Message):
+    __slots__ = ("seq", "timestamp_us", "image")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_US_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    timestamp_us: int
+    image: bytes
+    def __init__(self, seq: _Optional[int] = ..., timestamp_us: _Optional[int] = ..., image: _Optional[bytes] = ...) -> None: ...
+
 class StreamRequest(_message.Message):
-    __slots__ = ("config", "pose", "ack", "control", "ping")
+    __slots__ = ("config", "pose", "ack", "control", "ping", "camera")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     POSE_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     CONTROL_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
     config: StreamConfig
     pose: Pose
     ack: Ack
     control: Control
     ping: Ping
-    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., pose: _Optional[_Union[Pose, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ...) -> None: ...
+    camera: CameraFrame
+    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., pose: _Optional[_Union[Pose, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., camera: _Optional[_Union[CameraFrame, _Mapping]] = ...) -> None: ...
 
 class StreamReady(_message.Message):
     __slots__ = ("config", "state", "resumed", "fps")
@@ -423,21 +435,37 @@ class Pong(_message.Message):
     timestamp_us: int
     def __init__(self, timestamp_us: _Optional[int] = ...) -> None: ...
 
+class StreamError(_message.Message):
+    __slots__ = ("reason", "message", "retryable", "field", "retry_after_s")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    retryable: bool
+    field: str
+    retry_after_s: float
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ..., field: _Optional[str] = ..., retry_after_s: _Optional[float] = ...) -> None: ...
+
 class StreamResponse(_message.Message):
-    __slots__ = ("ready", "frame", "event", "status", "go_away", "pong")
+    __slots__ = ("ready", "frame", "event", "status", "go_away", "pong", "error")
     READY_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     GO_AWAY_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     ready: StreamReady
     frame: Frame
     event: Event
     status: Status
     go_away: GoAway
     pong: Pong
-    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., go_away: _Optional[_Union[GoAway, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ...) -> None: ...
+    error: StreamError
+    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., go_away: _Optional[_Union[GoAway, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., error: _Optional[_Union[StreamError, _Mapping]] = ...) -> None: ...
 
 class UpdateSessionRequest(_message.Message):
     __slots__ = ("session_id", "resume_token", "portrait", "consent", "control")
