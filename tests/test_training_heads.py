@@ -11,10 +11,9 @@ import pytest
 from avatar_sdk.topology import EYE_LEFT, EYE_RIGHT, LIPS_INNER, TRIANGLES
 from training.heads import expression
 from training.heads.acting import perform
-from training.heads.anatomy import MIRROR, SKIN, pull
+from training.heads.anatomy import MIRROR, SKIN, lid_opening, pull
 from training.heads.detector import DetectorModel
 from training.heads.identity import draw_identity
-from training.heads.person import lid_opening
 from training.heads.raster import Lights, Material, Materials, Surface, draw
 from training.heads.scene import FilmConfig, Scene
 
@@ -53,6 +52,17 @@ def test_a_blink_closes_the_eyes_of_everybody() -> None:
         closed = expression.deform(face, expression.shapes_of(face), weights)
         assert (lid_opening(closed) < 0.05).all()
         assert (lid_opening(face) > 0.15).all()
+
+
+def test_closed_lids_hide_the_eyes_from_the_side_too() -> None:
+    scene = Scene((5, 12))  # turned far away, with the roundest eyes of eighty people
+    weights = scene.portrait.weights.copy()
+    weights[0, [expression.INDEX["blink_right"], expression.INDEX["blink_left"]]] = 1
+    ahead, aside = (
+        scene.take(replace(scene.portrait, weights=weights, gaze_rad=gaze + 0 * scene.portrait.gaze_rad), 0).clean
+        for gaze in (0.0, np.array((0.8, 0.0)))
+    )
+    assert (cv2.absdiff(ahead, aside).max(-1) > 8).sum() < 10
 
 
 def test_a_shape_of_the_right_side_leaves_the_left_eye_alone(scene: Scene) -> None:

@@ -99,3 +99,12 @@ def turned(points: Floats, degrees: float, pivot: Floats) -> Floats:
     cos, sin = np.cos(angle), np.sin(angle)
     x, y, z = (points - pivot).T
     return np.asarray(np.stack([x, cos * y - sin * z, sin * y + cos * z], 1) + pivot)
+
+
+def lid_opening(landmarks: Floats) -> Floats:
+    """(2,) height over width of the right and the left eye of (n ≥ 468, 2 or 3) landmarks."""
+    openings = []
+    for eye in (EYE_RIGHT, EYE_LEFT):
+        across = np.linalg.norm(landmarks[eye[0], :2] - landmarks[eye[8], :2])
+        openings.append(np.linalg.norm(landmarks[eye[4], :2] - landmarks[eye[12], :2]) / across)
+    return np.array(openings)

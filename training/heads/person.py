@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_sdk.topology import EYE_LEFT, EYE_RIGHT, MESH_LANDMARKS, OVAL, TRIANGLES
+from avatar_sdk.topology import MESH_LANDMARKS, OVAL, TRIANGLES
 from training.heads import body, expression, eyes, glasses, hair, mouth, skin
 from training.heads.acting import Performance
 from training.heads.anatomy import JAW_HINGE, turned
@@ -20,6 +20,9 @@ from training.heads.part import Part
 from training.heads.raster import Material, Materials, Surface
 
 Floats = NDArray[np.float64]
+
+RETRACTION_CM: Final = 0.15
+"""How far an eye draws back when its lids close, so that nothing white shows beside them."""
 
 NECK_PIVOT: Final = np.array([0.0, -12.0, -7.5])
 WAIST: Final = np.array([0.0, -55.0, -8.0])
@@ -86,6 +89,8 @@ class Person:
         oval = face[OVAL] - rest[OVAL]
         rings = self._rings + self._follow**2 * oval
         caps, rims = zip(*(eye.looking(*act.gaze_rad[frame]) for eye in self._eyes), strict=True)
+        closing = np.clip(weights[[expression.INDEX["blink_right"], expression.INDEX["blink_left"]]], 0, 1)
+        caps = tuple(cap - (0, 0, RETRACTION_CM * shut) for cap, shut in zip(caps, closing, strict=True))
         degrees = expression.JAW_DEGREES * float(weights[expression.INDEX["jaw_open"]])
         sideways = np.array([0.6 * weights[expression.INDEX["jaw_side"]], 0, 0])
         parts = []
@@ -119,12 +124,3 @@ def rotation(yaw: float, pitch: float, roll: float) -> Floats:
     about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
     about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
     return np.asarray(about_y @ about_x @ about_z)
-
-
-def lid_opening(landmarks: Floats) -> Floats:
-    """(2,) height over width of the right and the left eye."""
-    openings = []
-    for eye in (EYE_RIGHT, EYE_LEFT):
-        across = np.linalg.norm(landmarks[eye[0], :2] - landmarks[eye[8], :2])
-        openings.append(np.linalg.norm(landmarks[eye[4], :2] - landmarks[eye[12], :2]) / across)
-    return np.array(openings)

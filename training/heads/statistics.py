@@ -22,8 +22,8 @@ from avatar_sdk.topology import (
     OVAL,
 )
 from training.heads.acting import Performance
+from training.heads.anatomy import lid_opening
 from training.heads.expression import INDEX
-from training.heads.person import lid_opening
 from training.heads.scene import Scene, Take
 
 Floats = NDArray[np.float64]
