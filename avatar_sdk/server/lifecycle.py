@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from avatar_sdk.engine import Engine
 from avatar_sdk.model.checkpoint import check_stages
 from avatar_sdk.portrait import PortraitConfig
+from avatar_sdk.server.calls import Calls
 from avatar_sdk.server.config import MAX_MESSAGE_BYTES, ServerConfig
 from avatar_sdk.server.errors import to_status
 from avatar_sdk.server.metrics import Metrics
@@ -92,7 +93,7 @@ class Server:
         self.address = ""
         self.metrics_port: int | None = None
         self._grpc: Any = None
-        self._servicer = AvatarServicer(config, self.sessions, self.metrics)
+        self.calls = Calls(config, self.sessions, self.metrics)
         self._health: Any = health.aio.HealthServicer()
         self._stopped = False
 
@@ -127,7 +128,7 @@ class Server:
         age_ms = round(1000 * config.limits.max_duration_s)
         ages = (("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms + 60_000))
         server = grpc.aio.server(options=OPTIONS + ages, interceptors=interceptors)
-        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, server)
+        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(AvatarServicer(self.calls), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.loopback:
             reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
@@ -150,7 +151,7 @@ class Server:
         self._stopped = True
         log.info("draining", sessions=len(self.sessions), grace_s=self.config.drain_grace_s)
         await self._health.enter_graceful_shutdown()
-        await self._servicer.drain()
+        await self.calls.drain()
         await self.sessions.close()
         if self._grpc is not None:
             await self._grpc.stop(LAST_WORDS_S)

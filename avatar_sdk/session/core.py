@@ -65,6 +65,7 @@ class SessionCore:
         self._face_lost = False
         self._paused = False
         self._stalled = False
+        self._watched = False
         self._attached = False
         self._was_attached = False
         self._created_us = now_us
@@ -125,7 +126,7 @@ class SessionCore:
         if self._detached_us is not None and now_us - self._detached_us >= 1e6 * limits.resume_window_s:
             return CloseReason.RESUME_WINDOW
         if self._attached and not self._paused:
-            idle_us = max(now_us - self._last_pose_us, self._window.full_us(now_us))
+            idle_us = max(now_us - self._last_pose_us, 0 if self._watched else self._window.full_us(now_us))
             if idle_us >= 1e6 * limits.idle_timeout_s:
                 return CloseReason.IDLE
         return None
@@ -172,6 +173,13 @@ class SessionCore:
         self._paused = paused
         self._last_pose_us = now_us
         self._go_on(now_us)
+
+    def watched(self, watched: bool, now_us: int) -> None:
+        """Whether somebody beside the stream looks at the frames: they are made for him though the stream stalls."""
+        self._watched = watched
+        if watched and self._stalled:
+            self._stalled = False
+            self._go_on(now_us)
 
     def notify(self, kind: NoticeKind, message: str) -> None:
         """Tells the client something."""
@@ -258,7 +266,7 @@ class SessionCore:
 
     def _stalls(self, now_us: int) -> bool:
         """Whether the client has stopped reading for so long that nothing is made for it."""
-        silent_us = self._window.full_us(now_us)
+        silent_us = 0 if self._watched else self._window.full_us(now_us)
         if silent_us < 1e6 * self.limits.reader_stall_s:
             return False
         self._stalled = True
