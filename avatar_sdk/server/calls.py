@@ -138,10 +138,11 @@ class Calls:
 
     # The stream
 
-    async def stream(self, requests: AsyncIterator[Any], writer: Writer, transport: str) -> None:
+    async def stream(self, requests: AsyncIterator[Any], writer: Writer, transport: str) -> CloseReason:
         """Drives a session: the first request is a StreamConfig, then poses against frames, until either side ends it.
 
-        `transport` is the word that metrics and log call this stream by.
+        `transport` is the word that metrics and log call this stream by. Returns why the session ended, UNSPECIFIED
+        when only the stream did.
 
         Raises:
             AvatarError: why the stream broke.
@@ -166,7 +167,9 @@ class Calls:
                 state = convert.from_state(live.core.state).state
                 ready = pb.StreamReady(config=config, state=state, resumed=resumed, fps=self.config.clock.fps)
                 await writer.write(pb.StreamResponse(ready=ready))
-                await Conversation(live, stream, self.metrics).run(requests, writer)
+                conversation = Conversation(live, stream, self.metrics, tracks=self.config.tracks)
+                await conversation.run(requests, writer)
+            return live.core.close_reason
         finally:
             live.detach(stream)
             self._streams -= 1

@@ -25,6 +25,7 @@ from avatar_sdk.server.config import MAX_MESSAGE_BYTES, ServerConfig
 from avatar_sdk.server.errors import to_status
 from avatar_sdk.server.metrics import Metrics
 from avatar_sdk.server.servicer import AvatarServicer
+from avatar_sdk.server.web import WebListener
 from avatar_sdk.session import Sessions
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,7 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships
 
 
 class Server:
-    """The service on one address.
+    """The service on one address: gRPC, and the web on a port of its own.
 
     Raises:
         InvalidConfigError: the engine's checkpoint has a trained codec and an untrained generator.
@@ -94,6 +95,7 @@ class Server:
         self.metrics_port: int | None = None
         self._grpc: Any = None
         self.calls = Calls(config, self.sessions, self.metrics)
+        self.web = WebListener(config, self.calls) if config.web_port is not None else None
         self._health: Any = health.aio.HealthServicer()
         self._stopped = False
 
@@ -133,11 +135,14 @@ class Server:
         if config.loopback:
             reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
         self.address = f"{config.host}:{self._bind(server)}"
+        if self.web is not None:
+            await self.web.start()
         self.sessions.start()
         self._grpc = server
         await server.start()
         await self._serving(True)
-        log.info("serving", address=self.address, model=self.sessions.engine.runtime.name)
+        page = self.web.url if self.web is not None else ""
+        log.info("serving", address=self.address, page=page, model=self.sessions.engine.runtime.name)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -151,8 +156,12 @@ class Server:
         self._stopped = True
         log.info("draining", sessions=len(self.sessions), grace_s=self.config.drain_grace_s)
         await self._health.enter_graceful_shutdown()
+        if self.web is not None:
+            self.web.drain()
         await self.calls.drain()
         await self.sessions.close()
+        if self.web is not None:
+            await self.web.stop()
         if self._grpc is not None:
             await self._grpc.stop(LAST_WORDS_S)
         self.metrics.close()

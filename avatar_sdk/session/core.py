@@ -157,6 +157,10 @@ class SessionCore:
         self._last_pose_us = now_us
         self.notify_rarely(NoticeKind.POSE_REJECTED, error.message, now_us)
 
+    def pose_superseded(self) -> None:
+        """A pose was left out before it was known: a newer picture of the driver replaced it."""
+        self._poses_refused += 1
+
     def acknowledge(self, frame_seq: int, now_us: int) -> None:
         """Frames up to `frame_seq` have been shown or dropped by the client."""
         self._window.acknowledge(frame_seq)
