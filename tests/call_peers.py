@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from avatar_sdk.engine import Engine, EngineConfig
 from avatar_sdk.portrait import PortraitConfig, load_portrait
 from avatar_sdk.pose_feed import SAMPLE_PORTRAIT
+from avatar_sdk.webrtc.offer import Offer, read_offer
 
 PERIOD_S = 0.5
 OPEN_S = 0.2
@@ -100,10 +101,10 @@ def connection() -> RTCPeerConnection:
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
-async def offered(peer: RTCPeerConnection) -> bytes:
+async def offered(peer: RTCPeerConnection) -> Offer:
     """The offer of `peer`, with its candidates."""
     await peer.setLocalDescription(await peer.createOffer())
-    return str(peer.localDescription.sdp).encode()
+    return read_offer(peer.localDescription.sdp.encode())
 
 
 async def connected(peer: RTCPeerConnection, answer: str) -> None:

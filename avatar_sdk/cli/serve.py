@@ -54,6 +54,16 @@ def _serve(
             show_default=False,
         ),
     ] = None,
+    webrtc_bit_rate: Annotated[
+        int, typer.Option(help="Bit rate of an avatar's WebRTC track at its start, in bit/s.")
+    ] = 3_000_000,
+    webrtc_audio_delay: Annotated[
+        float | None,
+        typer.Option(help="Hold sound back this many milliseconds; default: as long as the avatar takes, measured."),
+    ] = None,
+    ice_server: Annotated[
+        list[str] | None, typer.Option(help="STUN or TURN server for WebRTC, as stun:host:port; repeatable.")
+    ] = None,
     model: options.Model = "lite",
     slots: Annotated[int, typer.Option(min=1, help="Sessions that can live at once.")] = 4,
     size: Annotated[int, typer.Option(help="Width and height of the frames in pixels, even, 64 to 2048.")] = 512,
@@ -81,6 +91,7 @@ def _serve(
     from avatar_sdk.engine import Engine, EngineConfig
     from avatar_sdk.server import ServerConfig, serve
     from avatar_sdk.session import SessionLimits
+    from avatar_sdk.webrtc import WebRtcConfig
 
     config = ServerConfig(
         host=host,
@@ -94,6 +105,13 @@ def _serve(
         web_port=None if no_web else web_port,
         allowed_origins=tuple(allow_origin or ()),
         server_tracking=server_tracking,
+        webrtc=WebRtcConfig(
+            bit_rate=webrtc_bit_rate,
+            min_bit_rate=min(webrtc_bit_rate, WebRtcConfig.min_bit_rate),
+            max_bit_rate=max(webrtc_bit_rate, WebRtcConfig.max_bit_rate),
+            audio_delay_ms=webrtc_audio_delay,
+            ice_servers=tuple(ice_server or ()),
+        ),
         limits=SessionLimits(idle_timeout_s=idle_timeout, max_duration_s=max_duration, resume_window_s=resume_window),
     )
     if until_stdin_closes:

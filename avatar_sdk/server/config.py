@@ -12,6 +12,7 @@ from avatar_client.errors import InvalidConfigError
 
 from avatar_sdk.pacing import FrameClockConfig
 from avatar_sdk.session import SessionLimits
+from avatar_sdk.webrtc import WebRtcConfig
 
 MAX_PORTRAIT_BYTES: Final = 8 << 20
 MAX_MESSAGE_BYTES: Final = 9 << 20
@@ -66,6 +67,7 @@ class ServerConfig:
         allowed_origins: other web sites whose pages may call, as `https://example.com`.
         server_tracking: whether poses are found in clients' camera pictures; None = only if nobody else can connect.
         web_limits: of the web port.
+        webrtc: of peers in calls.
 
     Raises:
         InvalidConfigError: when the address would be open to others without protection.
@@ -88,6 +90,7 @@ class ServerConfig:
     allowed_origins: tuple[str, ...] = ()
     server_tracking: bool | None = None
     web_limits: WebLimits = field(default_factory=WebLimits)
+    webrtc: WebRtcConfig = field(default_factory=WebRtcConfig)
 
     def __post_init__(self) -> None:
         for name in ("port", "web_port"):

@@ -25,24 +25,23 @@ DEADBAND_US: Final = 8_000
 
 
 class LatencyMeter:
-    """The avatar's latency, as the median of the last two seconds; steady against single late frames."""
+    """The avatar's latency, as the median of the last two seconds; steady against single late frames.
+
+    Attributes:
+        delay_us: what sound should be delayed by; None until there were enough frames. Unit: microseconds.
+    """
 
     def __init__(self) -> None:
+        self.delay_us: int | None = None
         self._samples_us: deque[int] = deque(maxlen=MEASURED)
-        self._told_us: int | None = None
 
     def add(self, latency_us: int) -> None:
         """One frame left `latency_us` after what it shows happened. Unit: microseconds."""
         self._samples_us.append(latency_us)
-
-    @property
-    def delay_us(self) -> int | None:
-        """What sound should be delayed by; None until there were enough frames. Unit: microseconds."""
         if len(self._samples_us) >= FEWEST:
             median_us = int(np.median(self._samples_us))
-            if self._told_us is None or abs(median_us - self._told_us) > DEADBAND_US:
-                self._told_us = median_us
-        return self._told_us
+            if self.delay_us is None or abs(median_us - self.delay_us) > DEADBAND_US:
+                self.delay_us = median_us
 
 
 class DelayLine:

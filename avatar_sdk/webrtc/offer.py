@@ -49,14 +49,23 @@ def read_offer(data: bytes) -> Offer:
         raise InvalidInputError(f"the offer has {len(data)} bytes; at most {MOST_BYTES} are read", field="sdp")
     try:
         sdp = data.decode()
-        media: list[MediaDescription] = SessionDescription.parse(sdp).media if sdp.startswith("v=0") else []
+        parsed = SessionDescription.parse(sdp) if sdp.startswith("v=0") else SessionDescription()
     except UNREADABLE as error:
         raise unreadable(error) from error
+    media: list[MediaDescription] = parsed.media
     kinds = [section.kind for section in media]
     if not kinds or len(kinds) > MOST_SECTIONS or len(set(kinds)) < len(kinds) or set(kinds) - {"audio", "video"}:
         raise InvalidInputError(
             f"the offer has {', '.join(kinds[:8]) or 'no media section'}; send an SDP offer with one video section, "
             "one audio section, or both",
+            field="sdp",
+        )
+    names = [section.rtp.muxId for section in media]
+    bundled = {name for group in parsed.group if group.semantic == "BUNDLE" for name in group.items}
+    if len(set(names)) < len(names) or not bundled <= set(names):  # aiortc would lose a transport over it
+        raise InvalidInputError(
+            f"the offer's sections are named {names} and it bundles {sorted(bundled)[:8]}; every section needs a mid of "
+            "its own, and only those can be bundled",
             field="sdp",
         )
     return Offer(

@@ -18,11 +18,12 @@ from avatar_sdk.session import LiveSession
 from avatar_sdk.webrtc.bitrate import set_bit_rates
 from avatar_sdk.webrtc.call import Call
 from avatar_sdk.webrtc.config import WebRtcConfig
-from avatar_sdk.webrtc.offer import UNREADABLE, Offer, read_offer, unreadable
+from avatar_sdk.webrtc.offer import UNREADABLE, Offer, unreadable
 
 log = structlog.get_logger(__name__)
 
 RETRY_WHEN_FULL_S: Final = 5.0
+HANG_UP_S: Final = 5.0
 OVER: Final = ("failed", "closed")
 
 
@@ -66,45 +67,43 @@ class Peers:
         """What the session's peers share, while there are any."""
         return self._calls.get(session_id)
 
-    async def publish(self, session_id: str, live: LiveSession, offer: bytes) -> Peer:
+    async def publish(self, session_id: str, live: LiveSession, offer: Offer) -> Peer:
         """A peer that watches: the avatar, and the delayed sound if it asks for sound (WHEP).
 
         Raises:
-            InvalidInputError: the offer is unreadable or takes no video.
+            InvalidInputError: the offer cannot be used or takes no video.
             NoCapacityError: there are too many peers.
             SessionNotFoundError: the session has ended.
         """
-        wanted = read_offer(offer)
-        if "video" not in wanted.takes:
+        if "video" not in offer.takes:
             raise InvalidInputError("the offer takes no video; add a recvonly video transceiver", field="sdp")
         peer = self._admit(session_id, live, sends=False)
         call = self._calls[session_id]
-        return await self._answered(peer, live, wanted, lambda: self._send(peer, call, wanted))
+        return await self._answered(peer, offer, lambda: self._send(peer, call, offer))
 
-    async def receive(self, session_id: str, live: LiveSession, offer: bytes) -> Peer:
+    async def receive(self, session_id: str, live: LiveSession, offer: Offer) -> Peer:
         """A peer whose camera drives the session, and whose sound goes out with the avatar (WHIP). One a session.
 
         Raises:
-            InvalidInputError: the offer is unreadable or gives nothing.
+            InvalidInputError: the offer cannot be used or gives nothing.
             NoCapacityError: there are too many peers.
             SessionBusyError: somebody drives the session or speaks into it already.
             SessionNotFoundError: the session has ended.
             MissingDependencyError: there is no MediaPipe.
         """
-        wanted = read_offer(offer)
-        if not wanted.gives:
+        if not offer.gives:
             raise InvalidInputError("the offer gives neither video nor audio; add a sendonly track", field="sdp")
         if any(peer.sends and peer.session_id == session_id for peer in self._peers.values()):
             raise SessionBusyError("another peer sends into this session already; end it first")
         peer = self._admit(session_id, live, sends=True)
         call = self._calls[session_id]
-        if "video" in wanted.gives:
+        if "video" in offer.gives:
             try:
                 await call.open_camera()
             except BaseException:
                 await self._end(peer)
                 raise
-        answered = await self._answered(peer, live, wanted, lambda: None)
+        answered = await self._answered(peer, offer, lambda: None)
         for receiver in answered.connection.getReceivers():
             if receiver.track is not None:
                 call.take(receiver.track)
@@ -145,7 +144,7 @@ class Peers:
             self._calls[session_id] = Call(live, config)
         return peer
 
-    async def _answered(self, peer: Peer, live: LiveSession, offer: Offer, prepare: Callable[[], None]) -> Peer:
+    async def _answered(self, peer: Peer, offer: Offer, prepare: Callable[[], None]) -> Peer:
         connection = peer.connection
         try:
             prepare()
@@ -210,6 +209,7 @@ class Peers:
             await call.close()
         elif call is not None and peer.sends:
             await call.hang_up()
-        with contextlib.suppress(ConnectionError):
-            await peer.connection.close()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(HANG_UP_S):
+                await peer.connection.close()
         log.info("peer ended", session=peer.session_id, peer=peer.peer_id)

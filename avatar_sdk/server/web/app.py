@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from avatar_sdk.server.web import info, page, stream, unary
+from avatar_sdk.server.web import info, page, stream, unary, whep
 from avatar_sdk.server.web.headers import SecurityHeaders
 from avatar_sdk.server.web.origins import OriginCheck
 from avatar_sdk.server.web.service import WebService
@@ -26,6 +26,7 @@ def make_app(service: WebService) -> Starlette:
         *unary.routes(service),
         *stream.routes(service),
         *info.routes(service),
+        *whep.routes(service),
         *page.routes(),
     ]
     middleware = [
