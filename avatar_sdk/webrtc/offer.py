@@ -16,6 +16,7 @@ UNREADABLE: Final = (
     AssertionError,
     AttributeError,
     LookupError,
+    StopIteration,
     TypeError,
     ValueError,
     aiortc.InvalidAccessError,

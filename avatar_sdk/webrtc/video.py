@@ -16,7 +16,7 @@ from avatar_sdk.session import WatchedFrame, now_us
 
 CLOCK_HZ: Final = 90_000
 TIME_BASE: Final = Fraction(1, CLOCK_HZ)
-LEAST_GAP_US: Final = 33_334
+LEAST_GAP_US: Final = 34_000
 """aiortc's encoders count in thirtieths of a second; two pictures within one would share a time stamp."""
 REPEAT_US: Final = 250_000
 """Without a new picture for this long the last one is sent again, so that a player that just came sees something."""
