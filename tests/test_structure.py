@@ -53,10 +53,10 @@ ONLY_IN = {
     "websockets": (),
     "aiortc": ("avatar_sdk/webrtc/",),
     "pyvirtualcam": ("avatar_sdk/virtual_camera/device",),
-    "obsws_python": ("avatar_sdk/virtual_camera/obs",),
+    "simpleobsws": ("avatar_sdk/virtual_camera/obs",),
     "jax": (),
 }
-INSIDE_FUNCTIONS = {"mediapipe", "pyvirtualcam", "obsws_python"}
+INSIDE_FUNCTIONS = {"mediapipe", "pyvirtualcam", "simpleobsws"}
 """Imported only when used, for they are optional, and the first takes seconds."""
 
 

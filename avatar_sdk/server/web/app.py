@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
-from avatar_sdk.server.web import info, page, stream, unary, whep
+from avatar_sdk.server.web import info, page, stream, unary, virtual_camera, whep
 from avatar_sdk.server.web.headers import SecurityHeaders
 from avatar_sdk.server.web.origins import OriginCheck
 from avatar_sdk.server.web.service import WebService
@@ -27,6 +27,7 @@ def make_app(service: WebService) -> Starlette:
         *stream.routes(service),
         *info.routes(service),
         *whep.routes(service),
+        *virtual_camera.routes(service),
         *page.routes(),
     ]
     middleware = [
