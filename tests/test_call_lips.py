@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from call_peers import (
 
 from avatar_sdk.engine import Engine, EngineConfig
 from avatar_sdk.motion import MotionSource
-from avatar_sdk.session import LiveSession, WatchedFrame, Watcher, now_us
+from avatar_sdk.session import WatchedFrame, Watcher, now_us
 from avatar_sdk.webrtc import WebRtcConfig, sound, video
 from avatar_sdk.webrtc.call import PREFETCH_MS, Call
 from avatar_sdk.webrtc.delay import RATE_HZ
@@ -110,8 +111,7 @@ class Published:
 
 def _rises(signal: list[tuple[int, float]], threshold: float) -> list[int]:
     """When a signal passes the threshold from below."""
-    pairs: Iterator[tuple[tuple[int, float], tuple[int, float]]] = zip(signal, signal[1:], strict=False)
-    return [now_us for (_, before), (now_us, value) in pairs if before <= threshold < value]
+    return [at_us for (_, before), (at_us, value) in itertools.pairwise(signal) if before <= threshold < value]
 
 
 @pytest.mark.parametrize(
@@ -183,5 +183,4 @@ async def test_a_peers_camera_drives_the_avatar_and_its_words_go_out_with_it(mon
             await driver.close()
         await peers.close()
     apart_ms = published.apart_ms(start_us)
-    print(f"over the network the words come {np.median(apart_ms):.0f} ms after the lips (median)")
-    assert len(apart_ms) >= 3
+    assert len(apart_ms) >= 3, "the avatar's mouth opened, and the clicks were heard"

@@ -83,7 +83,7 @@ def test_a_device_that_fails_midway_is_named(loopback: list[LoopbackCamera]) -> 
                 camera.send(RED)
                 time.sleep(0.005)
 
-        with pytest.raises(CameraError, match="loop0 failed .*unplugged"):
+        with pytest.raises(CameraError, match=r"loop0 failed .*unplugged"):
             send()
     assert loopback[0].closed
 

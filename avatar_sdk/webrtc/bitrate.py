@@ -14,6 +14,10 @@ from avatar_sdk.webrtc.config import WebRtcConfig
 def set_bit_rates(config: WebRtcConfig) -> None:
     """Makes every encoder from now on start at `config.bit_rate` and stay within its bounds."""
     for codec in (h264, vpx):
-        codec.DEFAULT_BITRATE = config.bit_rate
-        codec.MIN_BITRATE = config.min_bit_rate
-        codec.MAX_BITRATE = config.max_bit_rate
+        for name, value in (
+            ("DEFAULT_BITRATE", config.bit_rate),
+            ("MIN_BITRATE", config.min_bit_rate),
+            ("MAX_BITRATE", config.max_bit_rate),
+        ):
+            assert hasattr(codec, name), f"this aiortc has no {name}"
+            setattr(codec, name, value)

@@ -6,12 +6,14 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import numpy as np
 import structlog
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 from avatar_client.errors import AvatarError
 from avatar_client.pose import Pose
 from avatar_client.tracking import PoseTracker
+from numpy.typing import NDArray
 
 from avatar_sdk.encode import Encoding
 from avatar_sdk.pacing import Latest
@@ -141,4 +143,5 @@ class CameraDriver:
 def _track(tracker: PoseTracker, frame: VideoFrame, arrived_us: int) -> Pose:
     shrink = min(1.0, MOST_SIDE_PX / max(frame.width, frame.height))
     small = frame.reformat(round(frame.width * shrink), round(frame.height * shrink), "rgb24")
-    return tracker.track(small.to_ndarray(), arrived_us)
+    image: NDArray[np.uint8] = small.to_ndarray().astype(np.uint8, copy=False)
+    return tracker.track(image, arrived_us)

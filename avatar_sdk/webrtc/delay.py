@@ -70,7 +70,7 @@ class DelayLine:
         if abs(off) > JUMP_S * RATE_HZ:
             ramp = np.linspace(0.0, 1.0, n, endpoint=False)[:, None]
             old = _read(line, first - self._delay + np.arange(n))
-            new = _read(line, first - target + np.arange(n))
+            new = line[first - target : first - target + n]
             self._delay = float(target)
             return np.rint(old * (1 - ramp) + new * ramp).astype(np.int16)
         if off == 0:
@@ -87,4 +87,5 @@ def _read(line: Samples, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     below = np.floor(positions).astype(np.int64)
     share = (positions - below)[:, None]
     above = np.minimum(below + 1, len(line) - 1)
-    return line[below] * (1 - share) + line[above] * share
+    between: NDArray[np.float64] = line[below] * (1 - share) + line[above] * share
+    return between

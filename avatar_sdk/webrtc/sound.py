@@ -119,7 +119,8 @@ class SessionSound:
                 given = await track.recv()
                 assert isinstance(given, AudioFrame)
                 for frame in resampler.resample(given):
-                    self._pass_on(frame.to_ndarray().reshape(-1, CHANNELS))
+                    block: Samples = frame.to_ndarray().astype(np.int16, copy=False)
+                    self._pass_on(block.reshape(-1, CHANNELS))
 
     def _pass_on(self, block: Samples) -> None:
         delay_s = self._delay_s()

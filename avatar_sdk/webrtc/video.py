@@ -46,7 +46,7 @@ class AvatarTrack(MediaStreamTrack):
         super().__init__()
         self._frames = frames
         self._on_sent = on_sent
-        self._waiting: asyncio.Task[WatchedFrame] | None = None
+        self._coming: asyncio.Task[WatchedFrame] | None = None
         self._last: NDArray[np.uint8] | None = None
         self._origin_us: int | None = None
         self._sent_us = 0
@@ -80,21 +80,21 @@ class AvatarTrack(MediaStreamTrack):
         """Ends the track; the session goes on. Idempotent."""
         if self.readyState == "live":
             super().stop()
-            if self._waiting is not None:
-                self._waiting.cancel()
+            if self._coming is not None:
+                self._coming.cancel()
             self._frames.close()
 
     async def _next(self) -> WatchedFrame | None:
         """A new picture, or None when it is time to repeat the last one."""
-        if self._waiting is None:
-            self._waiting = asyncio.ensure_future(self._frames.__anext__())
+        if self._coming is None:
+            self._coming = asyncio.ensure_future(self._frames.__anext__())
         patience_s = None if self._last is None else (self._sent_us + REPEAT_US - now_us()) / 1e6
-        done, _ = await asyncio.wait([self._waiting], timeout=patience_s)
+        done, _ = await asyncio.wait([self._coming], timeout=patience_s)
         if not done:
             return None
-        waiting, self._waiting = self._waiting, None
+        coming, self._coming = self._coming, None
         try:
-            return waiting.result()
+            return coming.result()
         except (StopAsyncIteration, asyncio.CancelledError) as end:
             self.stop()
             raise MediaStreamError from end
