@@ -65,8 +65,8 @@ def read_offer(data: bytes) -> Offer:
     bundled = {name for group in parsed.group if group.semantic == "BUNDLE" for name in group.items}
     if len(set(names)) < len(names) or not bundled <= set(names):  # aiortc would lose a transport over it
         raise InvalidInputError(
-            f"the offer's sections are named {names} and it bundles {sorted(bundled)[:8]}; every section needs a mid of "
-            "its own, and only those can be bundled",
+            f"the offer's sections are named {names} and it bundles {sorted(bundled)[:8]}; every section needs a mid "
+            "of its own, and only those can be bundled",
             field="sdp",
         )
     return Offer(
