@@ -115,6 +115,8 @@ class Server:
     async def _start(self) -> None:
         config = self.config
         self.metrics.watch(self.sessions)
+        if self.web is not None:
+            self.web.bind()
         if config.metrics_port is not None:
             try:
                 self.metrics_port = self.metrics.serve(config.metrics_port)
