@@ -93,10 +93,9 @@ class WebListener:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._door = socket.create_server((host, port), family=family, backlog=WAITING_AT_THE_DOOR)
         except OSError as error:
-            known = isinstance(error.errno, int) and error.errno > 0
+            why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
             raise InvalidConfigError(
-                f"{host}:{port} cannot be bound for the page ({os.strerror(error.errno) if known else error}); choose "
-                "another --web-port, or --no-web",
+                f"{host}:{port} cannot be bound for the page ({why}); choose another --web-port, or --no-web",
                 field="web_port",
             ) from error
         name = f"[{host}]" if ":" in host else host
