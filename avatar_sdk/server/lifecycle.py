@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -179,6 +180,8 @@ class Server:
         target = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
         try:
             if config.certificate and config.key:
+                check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # gRPC would only say that it cannot bind
+                check.load_cert_chain(config.certificate, config.key, password=lambda: "")
                 pair = (config.key.read_bytes(), config.certificate.read_bytes())
                 port = server.add_secure_port(target, grpc.ssl_server_credentials([pair]))
             else:

@@ -102,11 +102,7 @@ class WebListener:
         self.url = f"{'https' if self.config.certificate else 'http'}://{name}:{self._door.getsockname()[1]}/"
 
     async def start(self) -> None:
-        """Serves on the port that was bound.
-
-        Raises:
-            InvalidConfigError: the TLS files cannot be used.
-        """
+        """Serves on the port that was bound."""
         config, door = self.config, self._door
         assert door is not None
         settings = uvicorn.Config(
@@ -127,10 +123,7 @@ class WebListener:
             ssl_certfile=config.certificate,
             ssl_keyfile=config.key,
         )
-        try:
-            settings.load()
-        except OSError as error:  # ssl.SSLError is one
-            raise InvalidConfigError(f"the TLS files cannot be used: {error}", field="certificate") from error
+        settings.load()
         self.connections.start()
         self._server = server = _Uvicorn(settings, door, self.connections)
         self._serving = asyncio.create_task(server.serve(), name="web")
