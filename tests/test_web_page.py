@@ -168,14 +168,17 @@ async def test_the_own_page_and_allowed_sites_may(engine: Engine) -> None:
 
 async def test_a_site_that_gives_its_name_our_address_does_not_pass_for_our_page(engine: Engine) -> None:
     async with web_serving(engine) as (_, client):
-        for host in ("evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example"):
+        for host in ("evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[bad"):
             answer = await client.post("GetServerInfo", b"", Host=host, Origin=f"http://{host}")
             assert answer.status_code == 403, host
-            assert "127.0.0.1 or localhost" in answer.json()["message"]
-        for host in ("localhost:8080", "127.0.0.2", "[::1]:8080", "LOCALHOST"):
+            assert "does not go by the name" in answer.json()["message"]
+        for host in ("localhost:8080", "127.0.0.2", "[::1]:8080", "LOCALHOST", "192.168.1.7:8080"):
             assert (await client.post("GetServerInfo", b"", Host=host)).status_code == 200, host
     async with web_serving(engine, allowed_origins=("https://avatar.example",)) as (_, client):
         assert (await client.post("GetServerInfo", b"", Host="avatar.example")).status_code == 200
+    async with web_serving(engine, token="k") as (_, client):
+        given = {"Host": "avatar.example", "Authorization": "Bearer k"}
+        assert (await client.post("GetServerInfo", b"", **given)).status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["*", "example.com", "https://example.com/", "https://example.com/page", ""])
