@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -198,12 +199,20 @@ async def test_with_a_certificate_the_page_and_the_socket_are_encrypted(engine: 
         assert client.url.startswith("https://")
         async with httpx.AsyncClient(verify=trusting, trust_env=False) as browser:
             assert (await browser.get(f"{client.url}v1/info")).json()["model"] == "warp"
-        socket = await client.socket(ssl=trusting, origin=client.url.rstrip("/"))
-        assert socket.socket.subprotocol == "avatar.v1"
+        stream = await client.socket(ssl=trusting, origin=client.url.rstrip("/"))
+        assert stream.socket.subprotocol == "avatar.v1"
     key.write_text("no key")
     with pytest.raises(InvalidConfigError, match="TLS files cannot be read"):
         async with web_serving(engine, certificate=certificate, key=key):
             pass
+
+
+async def test_a_page_that_listens_everywhere_gives_an_address_that_others_can_use(engine: Engine) -> None:
+    async with web_serving(engine, host="0.0.0.0", insecure=True) as (_, client):
+        assert socket.gethostname() in client.url
+        port = client.url.rstrip("/").rpartition(":")[2]
+        async with httpx.AsyncClient(trust_env=False) as browser:
+            assert (await browser.get(f"http://127.0.0.1:{port}/v1/info")).json()["server_tracking"] is False
 
 
 async def test_a_web_port_in_use_is_named_and_the_grpc_port_is_given_back(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from avatar_sdk.local_server import LocalServer
 
-SETTLING: Final = 10
+SETTLING: Final = 40
 """Visits before the first look: allocators and thread pools grow to their size."""
 
 
