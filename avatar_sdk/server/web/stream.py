@@ -52,6 +52,9 @@ class SocketRequests:
         Raises:
             InvalidInputError: a message is too large, or no StreamRequest.
         """
+        await asyncio.sleep(
+            0
+        )  # what has arrived already would else be taken in one turn of the loop, however much it is
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise StopAsyncIteration
@@ -60,7 +63,7 @@ class SocketRequests:
             raise InvalidInputError("a text message came; send binary ones, a StreamRequest each", field="message")
         check_size(len(data))
         try:
-            request = pb.StreamRequest.FromString(data)
+            request: pb.StreamRequest = pb.StreamRequest.FromString(data)
         except DecodeError as error:
             raise InvalidInputError(
                 f"a message of {len(data)} bytes is no StreamRequest: {error}", field="message"
