@@ -39,8 +39,9 @@ class Outlet:
 
     @property
     def delay_ms(self) -> float | None:
-        """By how much the microphone must be delayed: from a camera image to its avatar in the virtual camera, the
-        median of the last seconds; None until it is known. Unit: milliseconds.
+        """By how much the microphone must be delayed; None until it is known. Unit: milliseconds.
+
+        From a camera image to its avatar in the virtual camera, the median of the last seconds.
         """
         late_us = list(self._late_us)
         return float(np.median(late_us)) / 1000 if len(late_us) >= FEWEST else None

@@ -35,7 +35,8 @@ class Frames(Protocol):
 class AvatarTrack(MediaStreamTrack):
     """Sends every new picture of a session at once, and never an older one.
 
-    What comes while one is encoded replaces what waits. Time stamps are the service's clock in 1/90000 s. `VideoStreamTrack`, aiortc's own base, would count at 30 fps.
+    What comes while one is encoded replaces what waits. Time stamps are the service's clock in 1/90000 s;
+    `VideoStreamTrack`, aiortc's own base, would count at 30 fps.
     """
 
     kind = "video"
