@@ -75,7 +75,8 @@ class DelayLine:
             return np.rint(old * (1 - ramp) + new * ramp).astype(np.int16)
         if off == 0:
             start = first - target
-            return line[start : start + n]
+            untouched: Samples = line[start : start + n]
+            return untouched
         step = float(np.clip(off, -GLIDE * n, GLIDE * n))
         positions = first + np.arange(n) - (self._delay + step * (np.arange(n) / n))
         self._delay = float(target) if step == off else self._delay + step
