@@ -217,6 +217,16 @@ async def test_a_camera_over_whip_drives_the_session_and_its_end_gives_the_sessi
         await camera.close()
 
 
+async def test_a_peer_that_sends_is_freed_with_the_session_too(engine: Engine, peers: list[Peers]) -> None:
+    async with driven(engine) as session:
+        voice = connection()
+        voice.addTrack(ClipMicrophone(time.monotonic()))
+        await session.call("whip", voice)
+        await session.server.sessions.end(session.server.sessions.all[0], CloseReason.CLIENT)
+        await eventually(lambda: len(peers[0]) == 0)
+        await voice.close()
+
+
 def camera_only() -> RTCPeerConnection:
     peer = connection()
     peer.addTrack(ClipCamera(time.monotonic()))

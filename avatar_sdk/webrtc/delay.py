@@ -72,7 +72,7 @@ class DelayLine:
             old = _read(line, first - self._delay + np.arange(n))
             new = line[first - target : first - target + n]
             self._delay = float(target)
-            return np.rint(old * (1 - ramp) + new * ramp).astype(np.int16)
+            return _rounded(old * (1 - ramp) + new * ramp)
         if off == 0:
             start = first - target
             untouched: Samples = line[start : start + n]
@@ -80,7 +80,7 @@ class DelayLine:
         step = float(np.clip(off, -GLIDE * n, GLIDE * n))
         positions = first + np.arange(n) - (self._delay + step * (np.arange(n) / n))
         self._delay = float(target) if step == off else self._delay + step
-        return np.rint(_read(line, positions)).astype(np.int16)
+        return _rounded(_read(line, positions))
 
 
 def _read(line: Samples, positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,3 +90,8 @@ def _read(line: Samples, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     above = np.minimum(below + 1, len(line) - 1)
     between: NDArray[np.float64] = line[below] * (1 - share) + line[above] * share
     return between
+
+
+def _rounded(samples: NDArray[np.float64]) -> Samples:
+    rounded: Samples = np.rint(samples).astype(np.int16)
+    return rounded

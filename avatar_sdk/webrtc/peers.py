@@ -14,7 +14,7 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSend
 from aiortc.mediastreams import MediaStreamTrack
 from avatar_client.errors import InvalidInputError, NoCapacityError, SessionBusyError, SessionNotFoundError
 
-from avatar_sdk.session import LiveSession
+from avatar_sdk.session import LiveSession, SessionState
 from avatar_sdk.webrtc.bitrate import set_bit_rates
 from avatar_sdk.webrtc.call import Call
 from avatar_sdk.webrtc.config import WebRtcConfig
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_WHEN_FULL_S: Final = 5.0
 HANG_UP_S: Final = 5.0
+CHECK_S: Final = 0.5
 OVER: Final = ("failed", "closed")
 
 
@@ -79,7 +80,7 @@ class Peers:
             raise InvalidInputError("the offer takes no video; add a recvonly video transceiver", field="sdp")
         peer = self._admit(session_id, live, sends=False)
         call = self._calls[session_id]
-        return await self._answered(peer, offer, lambda: self._send(peer, call, offer))
+        return await self._answered(peer, live, offer, lambda: self._send(peer, call, offer))
 
     async def receive(self, session_id: str, live: LiveSession, offer: Offer) -> Peer:
         """A peer whose camera drives the session, and whose sound goes out with the avatar (WHIP). One a session.
@@ -103,7 +104,7 @@ class Peers:
             except BaseException:
                 await self._end(peer)
                 raise
-        answered = await self._answered(peer, offer, lambda: None)
+        answered = await self._answered(peer, live, offer, lambda: None)
         for receiver in answered.connection.getReceivers():
             if receiver.track is not None:
                 call.take(receiver.track)
@@ -144,7 +145,7 @@ class Peers:
             self._calls[session_id] = Call(live, config)
         return peer
 
-    async def _answered(self, peer: Peer, offer: Offer, prepare: Callable[[], None]) -> Peer:
+    async def _answered(self, peer: Peer, live: LiveSession, offer: Offer, prepare: Callable[[], None]) -> Peer:
         connection = peer.connection
         try:
             prepare()
@@ -159,7 +160,7 @@ class Peers:
         if peer.ended:
             raise SessionNotFoundError("the session ended while its peer was answered", field="session_id")
         connection.on("connectionstatechange", lambda: self._look(peer))
-        asyncio.get_running_loop().call_later(self.config.connect_timeout_s, self._give_up, peer)
+        self._check(peer, live, asyncio.get_running_loop().time() + self.config.connect_timeout_s)
         peer.answer = connection.localDescription.sdp
         log.info("peer answered", session=peer.session_id, peer=peer.peer_id, sends=peer.sends)
         return peer
@@ -185,10 +186,17 @@ class Peers:
         if peer.connection.connectionState in OVER:
             self._end_soon(peer)
 
-    def _give_up(self, peer: Peer) -> None:
-        if not peer.ended and peer.connection.connectionState != "connected":
-            log.info("peer never connected", session=peer.session_id, peer=peer.peer_id)
+    def _check(self, peer: Peer, live: LiveSession, deadline_s: float) -> None:
+        """Now and then: has its session ended, or did it never connect?"""
+        if peer.ended:
+            return
+        loop = asyncio.get_running_loop()
+        late = loop.time() > deadline_s and peer.connection.connectionState != "connected"
+        if late or live.core.state is SessionState.CLOSED:
+            log.info("peer given up", session=peer.session_id, peer=peer.peer_id, connected=not late)
             self._end_soon(peer)
+        else:
+            loop.call_later(CHECK_S, self._check, peer, live, deadline_s)
 
     def _end_soon(self, peer: Peer) -> None:
         if not peer.ended:
