@@ -40,5 +40,5 @@ $(VENV)/.runs: $(BIN)/python $(MANIFESTS)
 
 $(VENV)/.tests: $(VENV)/.runs
 	@echo "── installing what the tests need (torch, onnx, mypy, pytest, ruff)"
-	@$(INSTALL) --editable 'clients/python[webcam]' --editable '.[cpu,train,dev]'
+	@$(INSTALL) --editable 'clients/python[webcam]' --editable '.[cpu,webrtc,virtualcam,train,dev]'
 	@touch $@

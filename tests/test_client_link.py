@@ -13,7 +13,7 @@ from avatar_client._gen import avatar_pb2 as pb
 from avatar_client.errors import InvalidInputError, ProtocolError
 from avatar_client.events import CloseReason, EventKind, SessionState
 from avatar_client.frame import MotionSource
-from avatar_client.link import SessionLink
+from avatar_client.link import CameraPicture, SessionLink
 from avatar_client.pose import Pose
 from avatar_client.wire import pose_from_proto
 
@@ -77,6 +77,15 @@ def test_the_newest_pose_wins_and_the_replaced_one_is_counted(link: SessionLink)
     assert link.put_pose(Pose(3))
     assert [request.pose.seq for request in said(link)] == [2]
     assert link.statistics().dropped["pose_superseded"] == 1
+
+
+def test_pictures_of_the_driver_count_in_one_sequence_with_poses(link: SessionLink) -> None:
+    assert link.put_pose(Pose(1))
+    said(link)
+    assert link.put_pose(CameraPicture(b"jpeg", 2))
+    assert not link.put_pose(CameraPicture(b"newer", 3))
+    (request,) = said(link)
+    assert (request.camera.seq, request.camera.timestamp_us, request.camera.image) == (2, 3, b"newer")
 
 
 def test_a_pose_crosses_the_wire_unchanged(link: SessionLink) -> None:

@@ -23,6 +23,7 @@ from avatar_client import (
     CloseReason,
     EventKind,
     Frame,
+    MotionSource,
     Pose,
     PoseReader,
     ReconnectConfig,
@@ -34,6 +35,7 @@ from avatar_client.clock import monotonic_us
 from avatar_client.errors import (
     AuthenticationError,
     ConnectionLostError,
+    InvalidInputError,
     InvalidPortraitError,
     NoCapacityError,
 )
@@ -116,6 +118,24 @@ async def test_a_portrait_moves_with_the_driver(engine: Engine, photo: bytes, po
     assert statistics.camera_to_display is not None
     assert statistics.camera_to_display.p50_ms > statistics.pose_to_frame.p50_ms
     assert engine.free_slots == 1
+
+
+async def test_pictures_of_the_driver_drive_where_the_server_finds_the_poses(engine: Engine, photo: bytes) -> None:
+    image = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"))
+    async with (
+        Server(ServerConfig(port=0, size_px=SIZE_PX), engine) as server,
+        AvatarClient(server.address) as client,
+        client.session(photo, consent=True) as session,
+    ):
+        with pytest.raises(InvalidInputError, match="uint8"):
+            session.send_camera(image[:, :, 0], 1)
+        frame = None
+        while frame is None or frame.source is not MotionSource.POSE:
+            taken_us = monotonic_us()
+            session.send_camera(image, taken_us)
+            await asyncio.sleep(0.04)
+            frame = session.latest()
+    assert 0 < frame.pose_timestamp_us <= taken_us
 
 
 async def test_a_program_that_stopped_reading_is_fresh_again_by_its_third_frame(

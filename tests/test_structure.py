@@ -30,6 +30,7 @@ ORDER = (
     ("runtime",),
     ("engine",),
     ("session", "ahead", "sheet", "sound"),
+    ("webrtc", "virtual_camera"),
     ("server", "video", "driver"),
     ("timeline", "local_server", "pose_feed"),
     ("animate", "webcam", "bench", "doctor", "demo"),
@@ -45,12 +46,19 @@ ONLY_IN = {
     "mediapipe": ("avatar_client/tracking", "avatar_sdk/portrait/"),
     "grpc": (
         "avatar_sdk/server/",
+        "avatar_sdk/bench/web",
         *(f"avatar_client/{name}" for name in ("client", "runner", "transport", "wire", "_gen/")),
     ),
+    "starlette": ("avatar_sdk/server/web/",),
+    "uvicorn": ("avatar_sdk/server/web/",),
+    "websockets": ("avatar_sdk/bench/web",),
+    "aiortc": ("avatar_sdk/webrtc/",),
+    "pyvirtualcam": ("avatar_sdk/virtual_camera/device",),
+    "simpleobsws": ("avatar_sdk/virtual_camera/obs",),
     "jax": (),
 }
-INSIDE_FUNCTIONS = {"mediapipe"}
-"""Imported only when used, for it takes seconds and is optional."""
+INSIDE_FUNCTIONS = {"mediapipe", "pyvirtualcam", "simpleobsws"}
+"""Imported only when used, for they are optional, and the first takes seconds."""
 
 
 @cache
@@ -134,7 +142,7 @@ def test_heavy_packages_stay_where_they_belong(package: str) -> None:
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported_for_it() -> None:
-    heavy = "cv2 mediapipe torch onnxruntime numba scipy av grpc numpy"
+    heavy = "cv2 mediapipe torch onnxruntime numba scipy av grpc numpy starlette uvicorn aiortc pyvirtualcam"
     code = f"import sys, avatar_sdk.cli; print(*[name for name in '{heavy}'.split() if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()

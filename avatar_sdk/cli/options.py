@@ -108,6 +108,17 @@ def parse_counts(words: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def parse_size(words: str) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    Raises:
+        InvalidConfigError: something else.
+    """
+    if not (found := re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", words)):
+        raise InvalidConfigError(f"the size is {words!r}; it must be WIDTHxHEIGHT, as 1280x720", field="size")
+    return int(found[1]), int(found[2])
+
+
 def parse_switch(word: str, name: str) -> bool:
     """`on` or `off`.
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,10 +21,12 @@ from grpc_reflection.v1alpha import reflection
 from avatar_sdk.engine import Engine
 from avatar_sdk.model.checkpoint import check_stages
 from avatar_sdk.portrait import PortraitConfig
+from avatar_sdk.server.calls import Calls
 from avatar_sdk.server.config import MAX_MESSAGE_BYTES, ServerConfig
 from avatar_sdk.server.errors import to_status
 from avatar_sdk.server.metrics import Metrics
 from avatar_sdk.server.servicer import AvatarServicer
+from avatar_sdk.server.web import WebListener
 from avatar_sdk.session import Sessions
 
 log = structlog.get_logger(__name__)
@@ -75,7 +78,7 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships
 
 
 class Server:
-    """The service on one address.
+    """The service on one address: gRPC, and the web on a port of its own.
 
     Raises:
         InvalidConfigError: the engine's checkpoint has a trained codec and an untrained generator.
@@ -92,7 +95,8 @@ class Server:
         self.address = ""
         self.metrics_port: int | None = None
         self._grpc: Any = None
-        self._servicer = AvatarServicer(config, self.sessions, self.metrics)
+        self.calls = Calls(config, self.sessions, self.metrics)
+        self.web = WebListener(config, self.calls) if config.web_port is not None else None
         self._health: Any = health.aio.HealthServicer()
         self._stopped = False
 
@@ -112,6 +116,8 @@ class Server:
     async def _start(self) -> None:
         config = self.config
         self.metrics.watch(self.sessions)
+        if self.web is not None:
+            self.web.bind()
         if config.metrics_port is not None:
             try:
                 self.metrics_port = self.metrics.serve(config.metrics_port)
@@ -127,16 +133,19 @@ class Server:
         age_ms = round(1000 * config.limits.max_duration_s)
         ages = (("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms + 60_000))
         server = grpc.aio.server(options=OPTIONS + ages, interceptors=interceptors)
-        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, server)
+        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(AvatarServicer(self.calls), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.loopback:
             reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
         self.address = f"{config.host}:{self._bind(server)}"
+        if self.web is not None:
+            await self.web.start()
         self.sessions.start()
         self._grpc = server
         await server.start()
         await self._serving(True)
-        log.info("serving", address=self.address, model=self.sessions.engine.runtime.name)
+        page = self.web.url if self.web is not None else ""
+        log.info("serving", address=self.address, page=page, model=self.sessions.engine.runtime.name)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -150,8 +159,13 @@ class Server:
         self._stopped = True
         log.info("draining", sessions=len(self.sessions), grace_s=self.config.drain_grace_s)
         await self._health.enter_graceful_shutdown()
-        await self._servicer.drain()
+        if self.web is not None:
+            self.web.drain()
+        await self.calls.drain()
         await self.sessions.close()
+        if self.web is not None:
+            await self.calls.streams_ended(LAST_WORDS_S)
+            await self.web.stop()
         if self._grpc is not None:
             await self._grpc.stop(LAST_WORDS_S)
         self.metrics.close()
@@ -167,6 +181,8 @@ class Server:
         target = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
         try:
             if config.certificate and config.key:
+                check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # gRPC would only say that it cannot bind
+                check.load_cert_chain(config.certificate, config.key, password=lambda: "")
                 pair = (config.key.read_bytes(), config.certificate.read_bytes())
                 port = server.add_secure_port(target, grpc.ssl_server_credentials([pair]))
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Thread
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -31,12 +33,17 @@ class Metrics:
             registry=self.registry,
         )
         self._sessions = Gauge("avatar_sessions", "Live sessions.", registry=self.registry)
+        self._streams = Gauge("avatar_streams", "Open streams.", ["transport"], registry=self.registry)
         self._free = Gauge("avatar_free_slots", "Slots nobody holds.", registry=self.registry)
         self._errors = Counter("avatar_errors", "Calls that ended with an error.", ["reason"], registry=self.registry)
         self._ended = Counter("avatar_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
         self._poses_dropped = Counter("avatar_poses_dropped", "Poses that drove no frame.", registry=self.registry)
         self._frames_dropped = Counter(
             "avatar_frames_dropped", "Frames made for a client that was not ready for them.", registry=self.registry
+        )
+        self._web_open = Gauge("avatar_web_connections", "Open connections to the web port.", registry=self.registry)
+        self._web_refused = Gauge(
+            "avatar_web_connections_refused", "Connections to the web port that were too many.", registry=self.registry
         )
         self._counted: WeakKeyDictionary[LiveSession, tuple[int, int]] = WeakKeyDictionary()
         self._http: tuple[WSGIServer, Thread] | None = None
@@ -47,6 +54,11 @@ class Metrics:
         self._sessions.set_function(lambda: len(sessions))
         self._free.set_function(lambda: sessions.engine.free_slots)
 
+    def watch_web(self, opened: Callable[[], int], refused: Callable[[], int]) -> None:
+        """Asks for the web port's connections, open and refused since it started, whenever the gauges are read."""
+        self._web_open.set_function(opened)
+        self._web_refused.set_function(refused)
+
     def frame(self, frame: SentFrame) -> None:
         """A frame was made."""
         self._frames.labels(frame.source.value).inc()
@@ -56,6 +68,16 @@ class Metrics:
     def pose_to_frame(self, spent_us: int) -> None:
         """A frame of a new pose is about to be written."""
         self._pose_to_frame.observe(spent_us / 1e6)
+
+    @contextmanager
+    def stream(self, transport: str) -> Iterator[None]:
+        """A stream is open for as long as the block."""
+        gauge = self._streams.labels(transport)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
 
     def dropped(self, live: LiveSession) -> None:
         """Counts what `live` dropped since the last call."""

@@ -22,6 +22,7 @@ from avatar_client.errors import AvatarError, TimeoutExceededError
 from avatar_client.tracking import PoseTracker, TrackerConfig
 from numpy.typing import NDArray
 
+from avatar_sdk.webcam.outlet import Outlet
 from avatar_sdk.webcam.recorder import Recorder
 from avatar_sdk.webcam.window import HELP, Key, Window, shown
 
@@ -68,6 +69,7 @@ class WebcamReport:
         camera_to_display_ms: "p50", "p95" from an image's capture to the frame's display; None without frames.
         pose_to_frame_ms: the same from the parsed pose to the frame's write, in the server.
         dropped: cause → count.
+        delay_ms: by how much the microphone must be delayed to go with the virtual camera; None without one.
     """
 
     seconds: float
@@ -76,6 +78,7 @@ class WebcamReport:
     camera_to_display_ms: dict[str, float] | None
     pose_to_frame_ms: dict[str, float] | None
     dropped: dict[str, int]
+    delay_ms: float | None = None
 
     def __str__(self) -> str:
         def spread(values: dict[str, float] | None) -> str:
@@ -85,7 +88,7 @@ class WebcamReport:
         return (
             f"{self.fps:.1f} generated frames/s over {self.seconds:.1f} s ({self.tracked_fps:.1f} images/s tracked), "
             f"camera → display {spread(self.camera_to_display_ms)}, pose → frame {spread(self.pose_to_frame_ms)}, "
-            f"dropped: {dropped}"
+            f"dropped: {dropped}{_microphone(self.delay_ms)}"
         )
 
 
@@ -136,9 +139,16 @@ class DriverThread:
 class Webcam:
     """One run in front of a camera."""
 
-    def __init__(self, session: SyncAvatarSession, config: WebcamConfig, say: Callable[[str], None]) -> None:
-        """`say` gets events, and the figures where there is no window."""
+    def __init__(
+        self,
+        session: SyncAvatarSession,
+        config: WebcamConfig,
+        say: Callable[[str], None],
+        outlet: Outlet | None = None,
+    ) -> None:
+        """`say` gets events, and the figures where there is no window; `outlet` is a virtual camera for the frames."""
         self.config = config
+        self._outlet = outlet
         self._session = session
         self._say = say
         self._mirror = config.mirror
@@ -201,6 +211,10 @@ class Webcam:
         if window:
             seen = driver.image
             window.show(shown(image, self._mirror), self._lines, None if seen is None else shown(seen, self._mirror))
+        if self._outlet:
+            self._outlet.show(image, frame.pose_timestamp_us if frame.source is MotionSource.POSE else 0)
+            if trouble := self._outlet.take_trouble():
+                self._say(trouble.message)
         displayed_us = monotonic_us()
         if frame.source is MotionSource.POSE:
             self._displayed_us.append(displayed_us)
@@ -225,6 +239,8 @@ class Webcam:
             f"camera>display {late['p50']:.0f}/{late['p95']:.0f} ms" if late else "camera>display -",
             f"pose>frame {server['p50']:.0f}/{server['p95']:.0f} ms  dropped {dropped}" if server else "pose>frame -",
         ]
+        if self._outlet:
+            self._lines.append(f"virtual camera {self._outlet.camera.device}{_microphone(self._outlet.delay_ms)}")
         if self._recorder:
             self._lines.append(f"recording {self._recorder.path.name}")
         if not self.config.window and now_s - self._told_s >= TOLD_EVERY_S:
@@ -280,6 +296,7 @@ class Webcam:
             camera_to_display_ms=_spread_ms(self._camera_to_display_us),
             pose_to_frame_ms=_spread_ms(self._pose_to_frame_us),
             dropped=self._session.statistics.dropped,
+            delay_ms=self._outlet.delay_ms if self._outlet else None,
         )
 
 
@@ -298,6 +315,10 @@ def told(event: SessionEvent) -> str | None:
     if event.kind in (EventKind.STATE_CHANGED, EventKind.CLOSED):
         return None
     return f"{event.kind.value.replace('_', ' ')}{': ' if event.message else ''}{event.message}"
+
+
+def _microphone(delay_ms: float | None) -> str:
+    return "" if delay_ms is None else f", delay_ms {delay_ms:.0f} for the microphone"
 
 
 def _spread_ms(samples_us: list[int]) -> dict[str, float] | None:

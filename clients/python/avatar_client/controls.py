@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from avatar_client._gen import avatar_pb2 as pb
-from avatar_client.errors import ConnectionLostError
+from avatar_client.errors import ConnectionLostError, InvalidInputError
 from avatar_client.events import CloseReason, SessionState
-from avatar_client.frame import Frame
-from avatar_client.link import SessionLink
+from avatar_client.frame import Frame, Image
+from avatar_client.link import CameraPicture, SessionLink
 from avatar_client.options import Gains, Neutral, neutral_mode
 from avatar_client.pose import Pose
 from avatar_client.runner import SessionRunner
 from avatar_client.statistics import SessionStatistics
+
+CAMERA_QUALITY: Final = 80
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +127,33 @@ class SessionControls(ABC):
         if self._ended():
             return False
         fresh = self._link.put_pose(pose)
+        self._wake()
+        return fresh
+
+    def send_camera(self, image: Image, timestamp_us: int) -> bool:
+        """Hands over the newest picture of the driver, for the server to find the pose in; from any thread.
+
+        For programs that cannot track: `send_pose` sends 6 KB instead of a picture, and nothing of the face. The server
+        must allow it (by default only to clients on its own machine).
+
+        Args:
+            image: (H, W, 3) uint8 RGB in [0, 255], unmirrored; at most 1280 pixels a side, 640×480 is plenty.
+            timestamp_us: when it was taken, on this machine's monotonic clock. Unit: microseconds.
+
+        Returns False when it replaced a picture that could not be sent in time, or the session has ended.
+
+        Raises:
+            InvalidInputError: the image has another type or shape.
+            AvatarError: the session broke and could not be taken up again.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise InvalidInputError(
+                f"the image is {image.dtype}{list(image.shape)}; it must be uint8[height, width, 3] RGB"
+            )
+        if self._ended():
+            return False
+        jpeg = simplejpeg.encode_jpeg(np.ascontiguousarray(image), CAMERA_QUALITY, colorsubsampling="420")
+        fresh = self._link.put_pose(CameraPicture(jpeg, timestamp_us))
         self._wake()
         return fresh
 

@@ -42,6 +42,19 @@ class GoAway:
     grace_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class CameraPicture:
+    """A picture of the driver that the server shall find the pose in.
+
+    Attributes:
+        jpeg: the file.
+        timestamp_us: when it was taken, on the client's monotonic clock.
+    """
+
+    jpeg: bytes
+    timestamp_us: int
+
+
 class SessionLink:
     """What is known and what is to be said; `clock` gives monotonic microseconds."""
 
@@ -55,7 +68,7 @@ class SessionLink:
         self._statistics = StatisticsRecorder()
         self._config: pb.StreamConfig | None = None
         self._ready = False
-        self._pose: Pose | None = None
+        self._pose: Pose | CameraPicture | None = None
         self._pose_seq = 0
         self._frame: tuple[pb.Frame, int] | None = None
         self._ack = 0
@@ -66,8 +79,8 @@ class SessionLink:
 
     # What the program wants
 
-    def put_pose(self, pose: Pose) -> bool:
-        """Takes over the newest pose; False when it replaced one that was not sent yet."""
+    def put_pose(self, pose: Pose | CameraPicture) -> bool:
+        """Takes over the newest pose, or picture of one; False when it replaced one that was not sent yet."""
         with self._lock:
             superseded = self._pose is not None
             self._statistics.poses_superseded += superseded
@@ -157,6 +170,9 @@ class SessionLink:
                 pose, self._pose = self._pose, None
                 self._pose_seq += 1
                 self._statistics.poses_sent += 1
+                if isinstance(pose, CameraPicture):
+                    picture = pb.CameraFrame(seq=self._pose_seq, timestamp_us=pose.timestamp_us, image=pose.jpeg)
+                    return pb.StreamRequest(camera=picture)
                 return pb.StreamRequest(pose=pose_to_proto(pose, self._pose_seq))
             if self._ping:
                 self._ping = False
