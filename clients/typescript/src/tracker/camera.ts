@@ -38,9 +38,7 @@ export interface CameraEvents {
  */
 export async function listCameras(): Promise<CameraInfo[]> {
   const devices = await mediaDevices().enumerateDevices();
-  return devices
-    .filter(({ kind }) => kind === "videoinput")
-    .map(({ deviceId, label }) => ({ deviceId, label }));
+  return devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId, label }) => ({ deviceId, label }));
 }
 
 /** An open camera. Its images are never mirrored; mirror `video` by CSS. */
@@ -212,7 +210,8 @@ async function shows(video: HTMLVideoElement, track: MediaStreamTrack): Promise<
   let late: ReturnType<typeof setTimeout> | undefined;
   const silent = new Promise<never>((_, reject) => {
     late = setTimeout(
-      () => reject(new CameraError(`the camera "${track.label}" gave no image for ${SILENCE_MS / 1000} s; is it taken?`)),
+      () =>
+        reject(new CameraError(`the camera "${track.label}" gave no image for ${SILENCE_MS / 1000} s; is it taken?`)),
       SILENCE_MS,
     );
   });

@@ -3,10 +3,7 @@ import type { FaceBackend } from "./face_worker.js";
 import type { Delegate, OpenMessage } from "./messages.js";
 
 interface Landmarker {
-  detectForVideo(
-    image: ImageBitmap,
-    timestampMs: number,
-  ): { faceLandmarks: { x: number; y: number; z: number }[][] };
+  detectForVideo(image: ImageBitmap, timestampMs: number): { faceLandmarks: { x: number; y: number; z: number }[][] };
 }
 
 /** What is used of `@mediapipe/tasks-vision`. */

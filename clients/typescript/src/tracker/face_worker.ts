@@ -2,9 +2,9 @@
 import { poseFromLandmarks } from "../pose.js";
 import { openFaceMesh } from "./face_mesh.js";
 import { openTasks } from "./face_tasks.js";
+import { hushMediapipe } from "./hush.js";
 import type { Answer, Delegate, FindMessage, OpenMessage, Request } from "./messages.js";
 import { chooseDelegate } from "./renderer.js";
-import { hushMediapipe } from "./hush.js";
 
 /** A loaded backend: MediaPipe's landmarks of one image, or nothing. */
 export interface FaceBackend {

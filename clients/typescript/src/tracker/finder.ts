@@ -12,7 +12,7 @@ export interface FinderOptions {
   task?: string;
   /** Default: "gpu", or "cpu" where the graphics card is only simulated. */
   delegate?: Delegate;
-  /** The network is given images of at most this width; they shrink by whole. Unit: pixels. Default: 640. */
+  /** The network is given images of at most this width; they shrink by whole. Unit: pixels. Default: 480. */
   widest?: number;
 }
 
@@ -37,7 +37,7 @@ export class FaceFinder {
    * @throws InvalidConfigError the options contradict each other, or the model is none.
    */
   static async open(options: FinderOptions): Promise<FaceFinder> {
-    const { backend = "face_mesh", task = "", widest = 640 } = options;
+    const { backend = "face_mesh", task = "", widest = 480 } = options;
     if (backend === "tasks" && !task) {
       throw new InvalidConfigError('backend "tasks" needs `task`, the address of a Face Landmarker model', {
         field: "task",
@@ -68,7 +68,12 @@ export class FaceFinder {
   }
 
   /** The face in an image as 478 × 3 numbers of a `Pose`, or null, and how long that took; uses the image up. */
-  async find({ image, width, height, timestampUs }: Shot): Promise<{ face: Float32Array<ArrayBuffer> | null; ms: number }> {
+  async find({
+    image,
+    width,
+    height,
+    timestampUs,
+  }: Shot): Promise<{ face: Float32Array<ArrayBuffer> | null; ms: number }> {
     const request: Request = { kind: "find", image, width, height, widest: this.#widest, timestampUs };
     const answer = await ask(this.#worker, request, [image]);
     return answer.kind === "found" ? answer : { face: null, ms: 0 };

@@ -5,7 +5,9 @@ const CHATTER = /^(INFO: Created TensorFlow|[IW]\d{4} |warning: Browser does not
 /** From now on, in this worker. MediaPipe takes its functions from the console when it is loaded, so call it before. */
 export function hushMediapipe(): void {
   for (const level of ["log", "info", "warn", "error"] as const) {
+    // biome-ignore lint/suspicious/noConsole: the console itself is the subject
     const speak = console[level].bind(console);
+    // biome-ignore lint/suspicious/noConsole: the console itself is the subject
     console[level] = (...words: unknown[]) => {
       if (!CHATTER.test(String(words[0]))) {
         speak(...words);

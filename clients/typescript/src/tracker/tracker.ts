@@ -1,7 +1,7 @@
 /** The driver in front of a camera → poses, as they come. */
 import { monotonicUs } from "../clock.js";
 import { Emitter } from "../emitter.js";
-import { AvatarError, CameraError } from "../errors.js";
+import { AvatarError, type CameraError } from "../errors.js";
 import type { Pose } from "../pose.js";
 import { Camera, type CameraInfo, type CameraOptions, listCameras } from "./camera.js";
 import { FaceFinder, type FinderOptions } from "./finder.js";
