@@ -25,18 +25,21 @@ class LocalServerConfig:
     Attributes:
         model: "lite", "warp" or the path of an exported checkpoint.
         slots: sessions it can hold.
+        web_port: port of its page; None = no page, 0 = a free one.
         start_timeout_s: how long it may take until it answers. Unit: seconds.
     """
 
     model: str = "lite"
     slots: int = 1
+    web_port: int | None = None
     start_timeout_s: float = 60.0
 
 
 class LocalServer:
     """The service in a process of its own, so that it shares no interpreter lock with its client.
 
-    It ends with the block, and by itself when this process dies.
+    It ends with the block, and by itself when this process dies. Inside, `target` is its address and `page` that of its
+    page, "" without one.
 
     >>> with LocalServer() as server, avatar_client.connect(server.target) as client: ...
     """
@@ -44,6 +47,7 @@ class LocalServer:
     def __init__(self, config: LocalServerConfig | None = None) -> None:
         self.config = config or LocalServerConfig()
         self.target = ""
+        self.page = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
@@ -65,6 +69,12 @@ class LocalServer:
         self.target = f"127.0.0.1:{_free_port()}"
         command = [sys.executable, "-m", "avatar_sdk.cli", "serve", "--port", self.target.rpartition(":")[2]]
         command += ["--model", self.config.model, "--slots", str(self.config.slots), "--until-stdin-closes"]
+        if self.config.web_port is None:
+            command.append("--no-web")
+        else:
+            web_port = self.config.web_port or _free_port()
+            command += ["--web-port", str(web_port)]
+            self.page = f"http://127.0.0.1:{web_port}/"
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, start_new_session=True

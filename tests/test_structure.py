@@ -47,6 +47,9 @@ ONLY_IN = {
         "avatar_sdk/server/",
         *(f"avatar_client/{name}" for name in ("client", "runner", "transport", "wire", "_gen/")),
     ),
+    "starlette": ("avatar_sdk/server/web/",),
+    "uvicorn": ("avatar_sdk/server/web/",),
+    "websockets": (),
     "jax": (),
 }
 INSIDE_FUNCTIONS = {"mediapipe"}
@@ -134,7 +137,7 @@ def test_heavy_packages_stay_where_they_belong(package: str) -> None:
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported_for_it() -> None:
-    heavy = "cv2 mediapipe torch onnxruntime numba scipy av grpc numpy"
+    heavy = "cv2 mediapipe torch onnxruntime numba scipy av grpc numpy starlette uvicorn"
     code = f"import sys, avatar_sdk.cli; print(*[name for name in '{heavy}'.split() if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()

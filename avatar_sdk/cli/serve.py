@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "avatar serve",
+    "avatar serve --open",
     "avatar serve --model warp --slots 2 --metrics-port 9464",
+    "avatar serve --token SECRET --allow-origin https://example.com",
     "avatar serve --host 0.0.0.0 --token SECRET --certificate server.crt --key server.key",
 )
 
@@ -36,6 +40,20 @@ def _serve(
         str, typer.Option(help="Address to listen on; others than loopback need --token and TLS, or --insecure.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 50051,
+    web_port: Annotated[int, typer.Option(help="Port of the page and the WebSocket; 0 takes a free one.")] = 8080,
+    no_web: Annotated[bool, typer.Option("--no-web", help="Only gRPC.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Another site whose pages may call, as https://example.com; repeatable.")
+    ] = None,
+    server_tracking: Annotated[
+        bool | None,
+        typer.Option(
+            "--server-tracking/--no-server-tracking",
+            help="Find poses in camera pictures of clients that cannot. On where only this machine can connect.",
+            show_default=False,
+        ),
+    ] = None,
     model: options.Model = "lite",
     slots: Annotated[int, typer.Option(min=1, help="Sessions that can live at once.")] = 4,
     size: Annotated[int, typer.Option(help="Width and height of the frames in pixels, even, 64 to 2048.")] = 512,
@@ -55,7 +73,7 @@ def _serve(
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM, which let streams end in good order.
 
-    It listens on this machine only, unless told otherwise.
+    It listens on this machine only, unless told otherwise: gRPC on one port, the page for browsers on another.
     """
     _configure_log(log, verbose)
     import asyncio
@@ -73,13 +91,16 @@ def _serve(
         insecure=insecure,
         metrics_port=metrics_port,
         size_px=size,
+        web_port=None if no_web else web_port,
+        allowed_origins=tuple(allow_origin or ()),
+        server_tracking=server_tracking,
         limits=SessionLimits(idle_timeout_s=idle_timeout, max_duration_s=max_duration, resume_window_s=resume_window),
     )
     if until_stdin_closes:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     engine = Engine.load(EngineConfig(model=model, slots=slots))
     _warm_up(engine)
-    asyncio.run(serve(config, engine, _announce))
+    asyncio.run(serve(config, engine, partial(_announce, open_page=open_page)))
 
 
 def _warm_up(engine: Engine) -> None:
@@ -96,8 +117,12 @@ def _warm_up(engine: Engine) -> None:
     engine.close(avatar)
 
 
-def _announce(server: Server) -> None:
+def _announce(server: Server, *, open_page: bool = False) -> None:
     typer.echo(f"avatar service on {server.address}, model {server.sessions.engine.runtime.name}; Ctrl-C stops it")
+    if server.web is not None:
+        typer.echo(f"page on {server.web.url}")
+        if open_page:
+            threading.Thread(target=webbrowser.open, args=(server.web.url,), name="browser", daemon=True).start()
     if server.metrics_port is not None:
         typer.echo(f"metrics on http://127.0.0.1:{server.metrics_port}/metrics")
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from avatar_client._gen import avatar_pb2 as pb
 from avatar_client.errors import AvatarError, InvalidConfigError, InvalidInputError, InvalidPoseError, ProtocolError
+from avatar_client.pose import Pose
 
 from avatar_sdk.server import convert
+from avatar_sdk.server.camera import CameraPicture, CameraTracking
 from avatar_sdk.server.config import MAX_STREAM_MESSAGE_BYTES
 from avatar_sdk.server.metrics import Metrics
 from avatar_sdk.session import (
@@ -28,13 +30,24 @@ from avatar_sdk.session import (
 )
 
 
+def check_size(size: int) -> None:
+    """Raises InvalidInputError for a stream message of `size` bytes that is too large."""
+    if size > MAX_STREAM_MESSAGE_BYTES:
+        raise InvalidInputError(
+            f"a stream message has {size} bytes; at most {MAX_STREAM_MESSAGE_BYTES} are allowed", field="message"
+        )
+
+
 class Conversation:
     """One stream after its first message. Reads and writes never wait for each other."""
 
-    def __init__(self, live: LiveSession, stream: LiveStream, metrics: Metrics) -> None:
+    def __init__(self, live: LiveSession, stream: LiveStream, metrics: Metrics, *, tracks: bool = False) -> None:
+        """`tracks`: whether poses are found in the client's camera pictures."""
         self._live = live
         self._stream = stream
         self._metrics = metrics
+        self._tracks = tracks
+        self._camera = CameraTracking(self._tracked, self._untracked)
 
     async def run(self, requests: AsyncIterator[Any], context: Any) -> None:
         """Goes on until the client, the session or the service ends it.
@@ -51,6 +64,7 @@ class Conversation:
                 await self._say_goodbye(context, core.close_reason)
         finally:
             reader.cancel()
+            self._camera.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await reader
 
@@ -68,17 +82,15 @@ class Conversation:
     async def _take(self, request: Any) -> None:
         now, core = now_us(), self._live.core
         core.heard(now)
-        size = request.ByteSize()
-        if size > MAX_STREAM_MESSAGE_BYTES:
-            raise InvalidInputError(
-                f"a stream message has {size} bytes; at most {MAX_STREAM_MESSAGE_BYTES} are allowed", field="message"
-            )
+        check_size(request.ByteSize())
         match request.WhichOneof("message"):
             case "pose":
                 try:
                     core.receive_pose(request.pose.seq, convert.to_pose(request.pose), now)
                 except InvalidPoseError as error:
                     core.reject_pose(error, now)
+            case "camera":
+                self._look(request.camera)
             case "ack":
                 core.acknowledge(request.ack.frame_seq, now)
             case "ping":
@@ -94,6 +106,27 @@ class Conversation:
                 raise ProtocolError("a second StreamConfig came; only the first message may be one", field="config")
             case _:
                 core.notify_rarely(NoticeKind.IGNORED_UNKNOWN, "a message of an unknown kind was ignored", now)
+
+    def _look(self, camera: pb.CameraFrame) -> None:
+        if not self._tracks:
+            raise ProtocolError(
+                "this server finds no poses in camera pictures, for others than this machine can reach it; send poses, "
+                "or start it with --server-tracking",
+                field="camera",
+            )
+        if not self._camera.put(CameraPicture(camera.seq, camera.timestamp_us, camera.image)):
+            self._live.core.pose_superseded()
+
+    def _tracked(self, seq: int, pose: Pose) -> None:
+        self._live.core.receive_pose(seq, pose, now_us())
+        self._live.touch()
+
+    def _untracked(self, error: AvatarError) -> None:
+        if isinstance(error, InvalidPoseError):
+            self._live.core.reject_pose(error, now_us())
+            self._live.touch()
+        else:
+            self._stream.end(error)
 
     def _response(self, outgoing: Outgoing) -> Any:
         if isinstance(outgoing, SentFrame):

@@ -20,10 +20,12 @@ from grpc_reflection.v1alpha import reflection
 from avatar_sdk.engine import Engine
 from avatar_sdk.model.checkpoint import check_stages
 from avatar_sdk.portrait import PortraitConfig
+from avatar_sdk.server.calls import Calls
 from avatar_sdk.server.config import MAX_MESSAGE_BYTES, ServerConfig
 from avatar_sdk.server.errors import to_status
 from avatar_sdk.server.metrics import Metrics
 from avatar_sdk.server.servicer import AvatarServicer
+from avatar_sdk.server.web import WebListener
 from avatar_sdk.session import Sessions
 
 log = structlog.get_logger(__name__)
@@ -75,7 +77,7 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships
 
 
 class Server:
-    """The service on one address.
+    """The service on one address: gRPC, and the web on a port of its own.
 
     Raises:
         InvalidConfigError: the engine's checkpoint has a trained codec and an untrained generator.
@@ -92,7 +94,8 @@ class Server:
         self.address = ""
         self.metrics_port: int | None = None
         self._grpc: Any = None
-        self._servicer = AvatarServicer(config, self.sessions, self.metrics)
+        self.calls = Calls(config, self.sessions, self.metrics)
+        self.web = WebListener(config, self.calls) if config.web_port is not None else None
         self._health: Any = health.aio.HealthServicer()
         self._stopped = False
 
@@ -127,16 +130,19 @@ class Server:
         age_ms = round(1000 * config.limits.max_duration_s)
         ages = (("grpc.max_connection_age_ms", age_ms), ("grpc.max_connection_age_grace_ms", age_ms + 60_000))
         server = grpc.aio.server(options=OPTIONS + ages, interceptors=interceptors)
-        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(self._servicer, server)
+        avatar_pb2_grpc.add_AvatarServiceServicer_to_server(AvatarServicer(self.calls), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if config.loopback:
             reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
         self.address = f"{config.host}:{self._bind(server)}"
+        if self.web is not None:
+            await self.web.start()
         self.sessions.start()
         self._grpc = server
         await server.start()
         await self._serving(True)
-        log.info("serving", address=self.address, model=self.sessions.engine.runtime.name)
+        page = self.web.url if self.web is not None else ""
+        log.info("serving", address=self.address, page=page, model=self.sessions.engine.runtime.name)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -150,8 +156,12 @@ class Server:
         self._stopped = True
         log.info("draining", sessions=len(self.sessions), grace_s=self.config.drain_grace_s)
         await self._health.enter_graceful_shutdown()
-        await self._servicer.drain()
+        if self.web is not None:
+            self.web.drain()
+        await self.calls.drain()
         await self.sessions.close()
+        if self.web is not None:
+            await self.web.stop()
         if self._grpc is not None:
             await self._grpc.stop(LAST_WORDS_S)
         self.metrics.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -31,6 +33,7 @@ class Metrics:
             registry=self.registry,
         )
         self._sessions = Gauge("avatar_sessions", "Live sessions.", registry=self.registry)
+        self._streams = Gauge("avatar_streams", "Open streams.", ["transport"], registry=self.registry)
         self._free = Gauge("avatar_free_slots", "Slots nobody holds.", registry=self.registry)
         self._errors = Counter("avatar_errors", "Calls that ended with an error.", ["reason"], registry=self.registry)
         self._ended = Counter("avatar_sessions_ended", "Sessions that ended.", ["reason"], registry=self.registry)
@@ -56,6 +59,16 @@ class Metrics:
     def pose_to_frame(self, spent_us: int) -> None:
         """A frame of a new pose is about to be written."""
         self._pose_to_frame.observe(spent_us / 1e6)
+
+    @contextmanager
+    def stream(self, transport: str) -> Iterator[None]:
+        """A stream is open for as long as the block."""
+        gauge = self._streams.labels(transport)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
 
     def dropped(self, live: LiveSession) -> None:
         """Counts what `live` dropped since the last call."""

@@ -9,6 +9,7 @@ from avatar_sdk.session.live import Change, LiveSession, StageThreads, now_us
 from avatar_sdk.session.registry import Entry, Sessions, SessionSettings
 from avatar_sdk.session.stream import Farewell, LiveStream, Outgoing, Pong, SentFrame, StreamSettings
 from avatar_sdk.session.values import CloseReason, Notice, NoticeKind, SessionLimits, SessionState, StepPlan
+from avatar_sdk.session.watcher import WatchedFrame, Watcher
 
 __all__ = [
     "Change",
@@ -30,5 +31,7 @@ __all__ = [
     "StageThreads",
     "StepPlan",
     "StreamSettings",
+    "WatchedFrame",
+    "Watcher",
     "now_us",
 ]

@@ -65,6 +65,7 @@ class SessionCore:
         self._face_lost = False
         self._paused = False
         self._stalled = False
+        self._watched = False
         self._attached = False
         self._was_attached = False
         self._created_us = now_us
@@ -125,7 +126,7 @@ class SessionCore:
         if self._detached_us is not None and now_us - self._detached_us >= 1e6 * limits.resume_window_s:
             return CloseReason.RESUME_WINDOW
         if self._attached and not self._paused:
-            idle_us = max(now_us - self._last_pose_us, self._window.full_us(now_us))
+            idle_us = max(now_us - self._last_pose_us, 0 if self._watched else self._window.full_us(now_us))
             if idle_us >= 1e6 * limits.idle_timeout_s:
                 return CloseReason.IDLE
         return None
@@ -156,6 +157,10 @@ class SessionCore:
         self._last_pose_us = now_us
         self.notify_rarely(NoticeKind.POSE_REJECTED, error.message, now_us)
 
+    def pose_superseded(self) -> None:
+        """A pose was left out before it was known: a newer picture of the driver replaced it."""
+        self._poses_refused += 1
+
     def acknowledge(self, frame_seq: int, now_us: int) -> None:
         """Frames up to `frame_seq` have been shown or dropped by the client."""
         self._window.acknowledge(frame_seq)
@@ -172,6 +177,13 @@ class SessionCore:
         self._paused = paused
         self._last_pose_us = now_us
         self._go_on(now_us)
+
+    def watched(self, watched: bool, now_us: int) -> None:
+        """Whether somebody beside the stream looks at the frames: they are made for him though the stream stalls."""
+        self._watched = watched
+        if watched and self._stalled:
+            self._stalled = False
+            self._go_on(now_us)
 
     def notify(self, kind: NoticeKind, message: str) -> None:
         """Tells the client something."""
@@ -258,7 +270,7 @@ class SessionCore:
 
     def _stalls(self, now_us: int) -> bool:
         """Whether the client has stopped reading for so long that nothing is made for it."""
-        silent_us = self._window.full_us(now_us)
+        silent_us = 0 if self._watched else self._window.full_us(now_us)
         if silent_us < 1e6 * self.limits.reader_stall_s:
             return False
         self._stalled = True

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import structlog
-from avatar_client.errors import SessionBusyError, SessionStateLostError
+from avatar_client.errors import SessionBusyError, SessionNotFoundError, SessionStateLostError
 
 from avatar_sdk.badge import draw_badge
 from avatar_sdk.encode import EncodedFrame, make_encoder
@@ -24,6 +24,7 @@ from avatar_sdk.portrait import Portrait
 from avatar_sdk.session.core import SessionCore
 from avatar_sdk.session.stream import LiveStream, SentFrame, StreamSettings
 from avatar_sdk.session.values import CloseReason, NoticeKind, SessionState, StepPlan
+from avatar_sdk.session.watcher import WatchedFrame, Watcher
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,7 @@ class LiveSession:
         self._threads = threads
         self._on_frame = on_frame
         self._badge = True
+        self._watchers: set[Watcher] = set()
         self._stream: LiveStream | None = None
         self._pump: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -142,16 +144,56 @@ class LiveSession:
             self._stream.put_farewell(grace_s)
 
     def close_soon(self, reason: CloseReason, failure: SessionStateLostError | None = None) -> None:
-        """Ends the session; its stream is told."""
+        """Ends the session; its stream and its watchers are told."""
         self.core.close(reason)
         self._changed.set()
         if self._stream is not None:
             self._stream.end(failure)
+        for watcher in tuple(self._watchers):
+            watcher.close()
 
     async def close(self, reason: CloseReason) -> None:
         """Ends the session and waits for the step that runs."""
         self.close_soon(reason)
         await self._pump_ended()
+
+    # Others who look
+
+    def watch(self) -> Watcher:
+        """One more reader of the finished frames. While there is one, frames are made even if the stream stalls.
+
+        Raises:
+            SessionNotFoundError: the session has ended.
+        """
+        if self.core.state is SessionState.CLOSED:
+            raise SessionNotFoundError(
+                f"the session has ended ({self.core.close_reason.value}); create a new one", field="session_id"
+            )
+        watcher = Watcher(self._unwatch)
+        self._watchers.add(watcher)
+        self.core.watched(True, now_us())
+        self.touch()
+        return watcher
+
+    def _unwatch(self, watcher: Watcher) -> None:
+        self._watchers.discard(watcher)
+        if not self._watchers:
+            self.core.watched(False, now_us())
+
+    def _show(self, plan: StepPlan, picture: Picture) -> None:
+        shown = plan.shown
+        frame = WatchedFrame(
+            plan.seq,
+            plan.time_us,
+            picture.image,
+            picture.motion.source,
+            shown.seq if shown else 0,
+            shown.pose.timestamp_us if shown else 0,
+            shown.received_us if shown else 0,
+            now_us(),
+        )
+        for watcher in self._watchers:
+            watcher.put(frame)
 
     # Changes while running
 
@@ -236,9 +278,12 @@ class LiveSession:
         self._finishing = asyncio.create_task(self._finish(stream, plan, draft), name="finish")
 
     async def _finish(self, stream: LiveStream, plan: StepPlan, draft: Draft) -> None:
+        watched = bool(self._watchers)  # who comes meanwhile waits for the next frame, which will bear the badge
         picture, encoded, encode_us = await asyncio.get_running_loop().run_in_executor(
-            self._threads.finish, self._make, stream, draft
+            self._threads.finish, self._make, stream, draft, watched
         )
+        if watched:
+            self._show(plan, picture)
         if encoded is None or stream is not self._stream:
             return
         height, width = picture.image.shape[:2]
@@ -258,14 +303,15 @@ class LiveSession:
         if self._on_frame is not None:
             self._on_frame(frame)
 
-    def _make(self, stream: LiveStream, draft: Draft) -> tuple[Picture, EncodedFrame | None, int]:
-        """Second half: picture, badge, bytes."""
+    def _make(self, stream: LiveStream, draft: Draft, watched: bool) -> tuple[Picture, EncodedFrame | None, int]:
+        """Second half: picture, badge, bytes; without bytes when the stream's window is full."""
         picture = self._engine.finish(self.avatar, draft)
-        if not self.core.may_send():
-            return picture, None, 0
+        sends = self.core.may_send()
         started = time.perf_counter_ns()
-        if self._badge:
+        if self._badge and (sends or watched):
             draw_badge(picture.image)
+        if not sends:
+            return picture, None, 0
         encoded = stream.encoder.encode(picture.image)
         return picture, encoded, (time.perf_counter_ns() - started) // 1000
 

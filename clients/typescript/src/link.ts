@@ -154,6 +154,7 @@ export class SessionLink {
     this.#lastShown = 0;
     this.#place = new WeakMap();
     this.goAway = null;
+    this.closeReason = null;
   }
 
   /** The stream is gone: what waits for it would be stale on the next one. */

@@ -37,6 +37,7 @@ export {
   type Pose,
   poseFromLandmarks,
 } from "./pose.js";
+export { type PoseFile, readPoseFile } from "./pose_file.js";
 export type { FrameReader } from "./readers.js";
 export type { AvatarSession, SessionEvents, SessionInfo } from "./session.js";
 export type { Limit, Quality, SessionStatistics } from "./statistics.js";

@@ -26,7 +26,8 @@ const BY_HTTP_STATUS: Readonly<Record<number, StatusCode>> = {
 };
 /** Close codes of a failed stream are this plus the gRPC status number. */
 const STREAM_FAILED = 4000;
-const CLOSED_IN_ORDER = 1000;
+/** 1001: the server shuts down; its last messages said so. */
+const IN_ORDER: readonly number[] = [1000, 1001];
 const TOO_BIG = 1009;
 
 /** The error of an answer whose status is not 200. `body` is its text. */
@@ -75,5 +76,5 @@ export function errorFromClose(
   if (code === TOO_BIG) {
     return new InvalidInputError(`${address} refused a message that is too large (${word})`, { field: "message" });
   }
-  return code === CLOSED_IN_ORDER && said === null ? null : lost(address, word);
+  return IN_ORDER.includes(code) && said === null ? null : lost(address, word);
 }
