@@ -58,7 +58,7 @@ class _Uvicorn(uvicorn.Server):
         self.started = True
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override] # a generator there, too
+    def capture_signals(self) -> Iterator[None]:
         """The process's signals belong to `avatar_sdk.server.serve`."""
         yield
 
