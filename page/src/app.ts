@@ -1,5 +1,6 @@
 /** The page: what its parts do together. */
 import type { AvatarError, Pose, SessionClose, SessionEvent } from "@avatar-sdk/client";
+import { AccessPanel } from "./access_panel.js";
 import { Controls } from "./controls.js";
 import { DemoPoses } from "./demo_poses.js";
 import { DriverPanel } from "./driver_panel.js";
@@ -48,7 +49,7 @@ export class App implements DriverListener {
     virtual: () => void this.#outputs.switchVirtualCamera(this.#show?.session ?? null),
     next: () => this.#portraits.next(),
   });
-  readonly #token = element("token", HTMLInputElement);
+  readonly #access = new AccessPanel(() => void this.start());
   #info: PageInfo | null = null;
   #show: Show | null = null;
   #starting: AbortController | null = null;
@@ -90,7 +91,7 @@ export class App implements DriverListener {
         ...this.#moves(),
         signal: starting.signal,
       };
-      this.#begun(await Show.start(options, this.#token.value.trim(), driver, this.#stage.canvas));
+      this.#begun(await Show.start(options, this.#access.token, driver, this.#stage));
     } catch (error) {
       if (!starting.signal.aborted) {
         this.#tell(wordsFor(error));
@@ -131,20 +132,18 @@ export class App implements DriverListener {
       off();
       this.#stage.live = true;
     });
-    this.#stage.showDriver(show.driver.label, show.driver.video);
     this.#outputs.follow(session);
     void this.#drivers.refresh();
     this.#paintState();
   }
 
-  #happened({ kind, message }: SessionEvent): void {
+  #happened({ kind }: SessionEvent): void {
     const toasts: Partial<Record<SessionEvent["kind"], string>> = {
       calibrated: "Calibrated: this is your neutral face.",
       severalFaces: "The photo shows several faces; the largest is used.",
       portraitChanged: "The portrait was changed.",
       resumed: "Connected again.",
       recreated: "The server had forgotten the avatar; it was made anew.",
-      poseRejected: message,
     };
     const toast = toasts[kind];
     if (toast) {
@@ -247,7 +246,7 @@ export class App implements DriverListener {
     if (way === "portrait") {
       this.#portraits.pick();
     } else if (way === "token") {
-      this.#askForToken();
+      this.#access.ask();
     } else {
       if (way !== "again") {
         this.#drivers.choose(way === "demo" ? "demo" : "server");
@@ -259,13 +258,6 @@ export class App implements DriverListener {
   #tell(words: Words): void {
     const possible = (way: Way) => way !== "server-tracking" || (this.#info?.server_tracking ?? false);
     this.#notices.show({ ...words, ways: words.ways.filter(possible) });
-  }
-
-  #askForToken(): void {
-    const panel = element("access-panel", HTMLDetailsElement);
-    panel.hidden = false;
-    panel.open = true;
-    this.#token.focus();
   }
 
   async #reachServer(): Promise<void> {
@@ -289,8 +281,7 @@ export class App implements DriverListener {
     this.#controls.offerVirtualCamera(info.virtual_camera);
     element("server", HTMLElement).textContent = `Model ${info.model}, version ${info.version}.`;
     if (info.requires_token) {
-      element("access-panel", HTMLDetailsElement).hidden = false;
-      element("access-panel", HTMLDetailsElement).open = true;
+      this.#access.show();
     }
   }
 

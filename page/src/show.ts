@@ -1,6 +1,7 @@
 /** One run of the avatar: a session, whoever drives it, and where it is seen. */
 import { AvatarClient, type AvatarSession, type SessionOptions, type SessionUpdate } from "@avatar-sdk/client";
 import type { Driver } from "./drivers.js";
+import type { Stage } from "./stage.js";
 
 /** A session that is driven and drawn, from `start` to `stop`. */
 export class Show {
@@ -24,14 +25,19 @@ export class Show {
     options: SessionOptions & { signal: AbortSignal },
     token: string,
     driver: Driver,
-    canvas: HTMLCanvasElement,
+    stage: Stage,
   ): Promise<Show> {
     const client = new AvatarClient(location.origin, token ? { token } : {});
-    const [driving, opening] = await Promise.allSettled([driver.start(), client.createSession(options)]);
+    const seen = async () => {
+      await driver.start();
+      stage.showDriver(driver.label, driver.video);
+    };
+    const [driving, opening] = await Promise.allSettled([seen(), client.createSession(options)]);
     if (driving.status === "fulfilled" && opening.status === "fulfilled" && !options.signal.aborted) {
-      return new Show(opening.value, driver, canvas);
+      return new Show(opening.value, driver, stage.canvas);
     }
     driver.stop();
+    stage.showDriver(null, null);
     if (opening.status === "fulfilled") {
       void opening.value.close();
     }

@@ -31,8 +31,8 @@ export class StatisticsPanel {
     this.#verdict.textContent = wordsForLimit(stats.limitedBy);
     const rows: [string, string][] = [
       ["Frames a second", stats.fps.toFixed(1)],
-      ["Pose to picture, median", milliseconds(stats.latencyP50Ms)],
-      ["19 of 20 within", milliseconds(stats.latencyP95Ms)],
+      ["Delay, median", milliseconds(stats.latencyP50Ms)],
+      ["Delay, 95 %", milliseconds(stats.latencyP95Ms)],
       ["Round trip", milliseconds(stats.rttMs)],
       ["Frames dropped", String(stats.framesDropped)],
       ["Poses dropped", String(stats.posesDropped)],

@@ -45,8 +45,12 @@ export function wordsFor(error: unknown): Words {
   if (error instanceof ServerDrainingError) {
     return { title: "The server is shutting down", text, ways: ["again"] };
   }
-  if (error instanceof ConnectionLostError || error instanceof TimeoutExceededError) {
-    return { title: "The server is gone", text, ways: ["again"] };
+  if (error instanceof TimeoutExceededError) {
+    return { title: "The server takes too long", text: "It may be very busy. Try again in a moment.", ways: ["again"] };
+  }
+  if (error instanceof ConnectionLostError) {
+    const where = "Nothing answers at this page's address any more. Is “avatar serve” still running?";
+    return { title: "The server is gone", text: where, ways: ["again"] };
   }
   return { title: error instanceof AvatarError ? "That did not work" : "The page broke", text, ways: ["again"] };
 }
