@@ -38,15 +38,20 @@ export class DemoPoses {
     }
     this.length = count;
     this.fps = view.getFloat32(12, true);
-    let at = HEADER_BYTES;
-    const floats = (length: number) => Float32Array.from({ length }, () => view.getFloat32((at += 4) - 4, true));
-    const whole = (length: number, scale: (i: number) => number) =>
-      Float32Array.from({ length }, (_, i) => view.getInt16((at += 2) - 2, true) * scale(i));
-    this.#mean = floats(FACE_LENGTH);
-    const basisScales = floats(components);
-    const weightScales = floats(components);
-    this.#basis = [...basisScales].map((scale) => whole(FACE_LENGTH, () => scale));
-    this.#weights = whole(count * components, (i) => weightScales[i % components] ?? 0);
+    const floats = (at: number, length: number) =>
+      Float32Array.from({ length }, (_, i) => view.getFloat32(at + 4 * i, true));
+    const whole = (at: number, length: number) =>
+      Int16Array.from({ length }, (_, i) => view.getInt16(at + 2 * i, true));
+    const scalesAt = HEADER_BYTES + 4 * FACE_LENGTH;
+    const basisAt = scalesAt + 8 * components;
+    const basisScales = floats(scalesAt, components);
+    const weightScales = floats(scalesAt + 4 * components, components);
+    this.#mean = floats(HEADER_BYTES, FACE_LENGTH);
+    this.#basis = [...basisScales].map((scale, k) =>
+      Float32Array.from(whole(basisAt + 2 * k * FACE_LENGTH, FACE_LENGTH), (value) => value * scale),
+    );
+    const weights = whole(basisAt + 2 * components * FACE_LENGTH, count * components);
+    this.#weights = Float32Array.from(weights, (value, i) => value * (weightScales[i % components] ?? 0));
   }
 
   /** Pose number `index` as `Pose.face`; played from first to last, back to the first, and so on without a jump. */

@@ -7,7 +7,6 @@ export function hushMediapipe(): void {
   for (const level of ["log", "info", "warn", "error"] as const) {
     // biome-ignore lint/suspicious/noConsole: the console itself is the subject
     const speak = console[level].bind(console);
-    // biome-ignore lint/suspicious/noConsole: the console itself is the subject
     console[level] = (...words: unknown[]) => {
       if (!CHATTER.test(String(words[0]))) {
         speak(...words);
