@@ -53,6 +53,7 @@ export class App implements DriverListener {
   #info: PageInfo | null = null;
   #show: Show | null = null;
   #starting: AbortController | null = null;
+  #started: Promise<void> = Promise.resolve();
   #demoPoses: DemoPoses | null = null;
   #paused = false;
   #serverGone = false;
@@ -70,8 +71,13 @@ export class App implements DriverListener {
     return this.#show;
   }
 
-  /** Goes live with what is chosen. */
-  async start(): Promise<void> {
+  /** Goes live with what is chosen; settles when it is, or when it was told why not. */
+  start(): Promise<void> {
+    this.#started = this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
     const portrait = this.#portraits.current;
     if (!portrait?.consent || this.#show || this.#starting) {
       return;
@@ -174,11 +180,12 @@ export class App implements DriverListener {
     this.#paint();
   }
 
+  /** Anew with what is chosen now, also when it is only about to go live. */
   async #restart(): Promise<void> {
-    if (this.#show) {
-      const { session } = this.#show;
+    if (this.#show || this.#starting) {
+      const ending = this.#show?.session;
       this.stop();
-      await session.close(); // its slot may be the last
+      await Promise.all([this.#started, ending?.close()]); // its slot may be the last
       await this.start();
     }
   }
