@@ -5,5 +5,8 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}dist`, { recursive: true, force: true });
-const built = spawnSync("npx", ["tsc", "--project", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+const built = spawnSync(`${root}../../node_modules/.bin/tsc`, ["--project", "tsconfig.build.json"], {
+  cwd: root,
+  stdio: "inherit",
+});
 process.exit(built.status ?? 1);

@@ -42,4 +42,5 @@ export type { FrameReader } from "./readers.js";
 export type { AvatarSession, SessionEvents, SessionInfo } from "./session.js";
 export type { Limit, Quality, SessionStatistics } from "./statistics.js";
 export type { CallOptions, Stream, StreamListener, Token, Transport } from "./transport.js";
+export { VERSION } from "./version.js";
 export type { ViewOptions } from "./view/canvas.js";
