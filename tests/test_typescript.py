@@ -57,6 +57,18 @@ def test_it_is_formatted_linted_and_typed() -> None:
     tool("tsc", "--noEmit")
 
 
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    files = [
+        path
+        for pattern in ("*.ts", "*.mjs")
+        for folder in ("src", "test", "bench", "scripts")
+        for path in (CLIENT / folder).rglob(pattern)
+    ]
+    too_long = {path.name for path in files if "gen" not in path.parts and len(path.read_text().splitlines()) > 400}
+    assert files
+    assert not too_long
+
+
 def test_its_own_tests_pass() -> None:
     tool("vitest", "run", "--exclude", "test/live/**")
 
