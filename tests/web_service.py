@@ -139,5 +139,8 @@ async def web_serving(engine: Engine, **config: Any) -> AsyncIterator[tuple[Serv
     async with Server(ServerConfig(**settings), engine) as server:
         assert server.web is not None
         url = server.web.url
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http, contextlib.AsyncExitStack() as sockets:
+        async with (
+            httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http,
+            contextlib.AsyncExitStack() as sockets,
+        ):
             yield server, WebClient(url, http, sockets)

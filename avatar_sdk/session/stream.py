@@ -12,6 +12,7 @@ from avatar_sdk.encode import EncodedFrame, Encoder, Encoding
 from avatar_sdk.motion import MotionSource
 from avatar_sdk.session.core import SessionCore
 from avatar_sdk.session.values import Notice, SessionState, StepPlan
+from avatar_sdk.session.window import MOST
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class LiveStream:
         self.encoder = encoder
         self._core = core
         self._told = core.state
-        self._frames: deque[SentFrame] = deque()
+        self._frames: deque[SentFrame] = deque(maxlen=MOST)  # for clients that acknowledge what they have not got
         self._pong: Pong | None = None
         self._farewell: Farewell | None = None
         self._ended = False

@@ -198,6 +198,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._all.lost(self.transport)
         super().connection_lost(exc)
 
+    async def send(self, message: Any) -> None:
+        """An answer instead of a socket is one, too: uvicorn would complain that there is none."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def keepalive_timeout(self) -> None:
         """Nobody is there to read a goodbye."""
         self.transport.abort()

@@ -59,7 +59,8 @@ class Desk:
             raise InvalidInputError(
                 'the body is not JSON like {"ttl_s": 60, "scopes": ["session"]}', field="message"
             ) from error
-        if not isinstance(ttl_s, int | float) or not isinstance(scopes, list):
+        words = isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes)
+        if not isinstance(ttl_s, int | float) or not words:
             raise InvalidInputError("ttl_s must be a number and scopes a list of words", field="message")
         token = tokens.mint(ttl_s, scopes)
         said = {"token": token, "expires_at": tokens.read(token).expires_at, "scopes": scopes}

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from avatar_sdk.server.web.answers import error_answer
 
 FORBIDDEN: Final = 403
+PORTS: Final = {"http": 80, "https": 443}
 LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
@@ -46,7 +47,7 @@ class OriginCheck:
         host, origin = headers.get("host", "").lower(), headers.get("origin", "").lower()
         if self._local and host and not self._is_local(host):
             return f"the service is asked for as {host!r} and listens on this machine only; use 127.0.0.1 or localhost"
-        if not origin or origin in self._allowed or _host(origin) == _host(f"{urlsplit(origin).scheme}://{host}"):
+        if not origin or origin in self._allowed or _is_page_of(origin, host):
             return ""
         return f"pages of {origin!r} may not call this service; start it with --allow-origin {origin}"
 
@@ -62,11 +63,16 @@ class OriginCheck:
             return False
 
 
+def _is_page_of(origin: str, host: str) -> bool:
+    """Whether a page of `origin` came from `host`, whatever stands between that ends the encryption."""
+    scheme = origin.partition("://")[0]
+    return scheme in PORTS and bool(host) and _host(origin) == _host(f"{scheme}://{host}")
+
+
 def _host(origin: str) -> tuple[str, int]:
-    """Name and port of an origin; the port is the scheme's own where none is said, -1 where it is none."""
+    """Name and port of an http or https origin; the port is the scheme's own where none is said."""
     try:
         parts = urlsplit(origin)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, -1)
-    except ValueError:
+        return parts.hostname or "", parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):  # no address at all
         return "", -1
-    return parts.hostname or "", port

@@ -60,7 +60,7 @@ class SocketRequests:
             raise InvalidInputError("a text message came; send binary ones, a StreamRequest each", field="message")
         check_size(len(data))
         try:
-            request = pb.StreamRequest.FromString(data)
+            request: pb.StreamRequest = pb.StreamRequest.FromString(data)
         except DecodeError as error:
             raise InvalidInputError(
                 f"a message of {len(data)} bytes is no StreamRequest: {error}", field="message"
