@@ -1,7 +1,8 @@
-"""What `make demo` runs: the service, a client, the sample portrait and poses, and a video of what came back."""
+"""What `make demo` runs: the service, a client, the sample portrait and poses, a video of what came back, the page."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from avatar_client.errors import AvatarError
 from avatar_client.pose_file import PoseReader
 from typer import echo
 
-from avatar_sdk.local_server import LocalServer, LocalServerConfig
+from avatar_sdk.local_server import LocalServer, LocalServerConfig, free_port
 from avatar_sdk.pose_feed import SAMPLE_PORTRAIT, SAMPLE_POSES, PoseFeed
 from avatar_sdk.progress import progress
 from avatar_sdk.sheet import ContactSheet
@@ -23,6 +24,10 @@ from avatar_sdk.video import VideoConfig, VideoWriter
 
 OUTPUT: Final = Path("out")
 FPS: Final = 24
+WEB_PORT: Final = 8080
+"""Of the page, if nobody else has it."""
+SLOTS: Final = 2
+"""The demo's own session, and one in the page."""
 FRAME_TIMEOUT_S: Final = 20.0
 TAIL_S: Final = 0.5
 """How long after the last pose frames may still come."""
@@ -30,6 +35,8 @@ TAIL_S: Final = 0.5
 
 def run_demo(output: Path = OUTPUT, driver: Path = SAMPLE_POSES, model: str = "lite") -> None:
     """Streams recorded poses through a service of its own and writes `avatar.mp4` and `avatar.png` into a folder.
+
+    On a terminal the service then goes on with its page until Ctrl-C.
 
     Raises:
         AvatarError: the service cannot be started, or the stream breaks.
@@ -39,11 +46,26 @@ def run_demo(output: Path = OUTPUT, driver: Path = SAMPLE_POSES, model: str = "l
     poses = PoseReader(driver)
     echo("starting the service …")
     started_s = time.monotonic()
-    with LocalServer(LocalServerConfig(model)) as server, avatar_client.connect(server.target) as client:
+    with LocalServer(LocalServerConfig(model, SLOTS, web_port=free_port(WEB_PORT))) as server:
+        frames = _stream(server, poses, started_s)
+        _write(frames, video_path, sheet_path)
+        echo(f"wrote {video_path} and {sheet_path}")
+        if sys.stdout.isatty():
+            echo(f"your own avatar, in the browser: {server.page} (Ctrl-C ends the service)")
+            with contextlib.suppress(KeyboardInterrupt):
+                server.wait()
+        else:
+            echo(f"your own avatar, in the browser: `avatar serve`, then http://127.0.0.1:{WEB_PORT}/")
+
+
+def _stream(server: LocalServer, poses: PoseReader, started_s: float) -> deque[Frame]:
+    """The generated frames; tells how they came."""
+    with avatar_client.connect(server.target) as client:
         info = client.info()
         echo(
             f"service {info.version} on {server.target}, model {info.model}, up in {time.monotonic() - started_s:.1f} s"
         )
+        echo(f"page on {server.page}")
         frames: deque[Frame] = deque()
         with client.session(SAMPLE_PORTRAIT, consent=True) as session, progress("streaming", len(poses)) as on_pose:
             with PoseFeed(session.send_pose, iter(poses), poses.info.fps) as feed:
@@ -63,8 +85,7 @@ def run_demo(output: Path = OUTPUT, driver: Path = SAMPLE_POSES, model: str = "l
     echo(f"pose → frame in the server  p50 {server_ms[0]:.0f} ms, p95 {server_ms[1]:.0f} ms")
     echo(f"pose → frame at the client  p50 {whole_ms[0]:.0f} ms, p95 {whole_ms[1]:.0f} ms")
     echo(f"dropped: {', '.join(f'{cause} {count}' for cause, count in dropped.items()) or 'nothing'}")
-    _write(frames, video_path, sheet_path)
-    echo(f"wrote {video_path} and {sheet_path}")
+    return frames
 
 
 def _write(frames: deque[Frame], video_path: Path, sheet_path: Path) -> None:

@@ -66,13 +66,13 @@ class LocalServer:
         """
         import avatar_client
 
-        self.target = f"127.0.0.1:{_free_port()}"
+        self.target = f"127.0.0.1:{free_port()}"
         command = [sys.executable, "-m", "avatar_sdk.cli", "serve", "--port", self.target.rpartition(":")[2]]
         command += ["--model", self.config.model, "--slots", str(self.config.slots), "--until-stdin-closes"]
         if self.config.web_port is None:
             command.append("--no-web")
         else:
-            web_port = self.config.web_port or _free_port()
+            web_port = self.config.web_port or free_port()
             command += ["--web-port", str(web_port)]
             self.page = f"http://127.0.0.1:{web_port}/"
         self._log = tempfile.TemporaryFile()
@@ -103,6 +103,11 @@ class LocalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def wait(self) -> None:
+        """Returns when the service has ended by itself."""
+        assert self._process is not None
+        self._process.wait()
 
     def resident_bytes(self) -> int:
         """Memory of the service's process and its children."""
@@ -135,8 +140,12 @@ class LocalServer:
         return lines[-1].strip() if lines else ""
 
 
-def _free_port() -> int:
+def free_port(preferred: int = 0) -> int:
+    """A port of this machine that nobody uses: the preferred one if it can be had."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

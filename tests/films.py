@@ -24,7 +24,7 @@ EMPTY_FRAMES = 60
 def driver_frames() -> list[NDArray[np.uint8]]:
     """The sample portrait moved by the warp, (480, 640, 3) uint8 RGB."""
     engine = Engine.load(EngineConfig(model="warp"))
-    avatar = engine.open(load_portrait(SAMPLE_PORTRAIT, PortraitConfig(size_px=256)))
+    avatar = engine.open(load_portrait(SAMPLE_PORTRAIT, PortraitConfig(width_px=256, height_px=256)))
     poses = PoseReader(SAMPLE_POSES)
     images = [engine.step(avatar, pose, pose.timestamp_us).image for pose in (poses[k] for k in POSES)]
     engine.close(avatar)

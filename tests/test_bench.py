@@ -10,7 +10,7 @@ import pytest
 from avatar_client.errors import ConnectionLostError, InvalidConfigError
 from avatar_client.pose_file import PoseReader
 
-from avatar_sdk.bench import BenchConfig, run_bench
+from avatar_sdk.bench import BenchConfig, run_bench, web
 from avatar_sdk.bench.service import full_seconds_share
 from avatar_sdk.local_server import LocalServer, LocalServerConfig
 from avatar_sdk.machine import Machine
@@ -29,6 +29,23 @@ def test_a_bench_measures_everything_it_promises(tmp_path: Path) -> None:
     assert set(saved["stages_ms"]) == {"track", "motion", "warp", "generator", "decode", "composite", "encode"}
     assert saved["paced"]["rss_mib"]["start"] > 0
     assert "cores" in said[0]
+
+
+def test_a_bench_of_the_web_port_compares_both_transports_and_bears_a_crowd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "ROUNDS", 1)
+    monkeypatch.setattr(web, "WARM_UP_S", 0.5)
+    monkeypatch.setattr(web, "STORM_S", 1.0)
+    said: list[str] = []
+    web.run_web("warp", 1.0, 30.0, said.append).save(tmp_path / "b.json")
+    saved = json.loads((tmp_path / "b.json").read_text())
+    assert saved["grpc_ms"]["p50"] > 0
+    assert saved["ratio_p50"] == pytest.approx(saved["web_ms"]["p50"] / saved["grpc_ms"]["p50"], abs=0.01)
+    assert saved["fps_before"] > 0
+    assert saved["fps_during"] > 0
+    assert saved["storm"]["ends"]["cut"] > 0
+    assert "the crowd" in said[-1]
 
 
 @pytest.mark.parametrize("values", [{"seconds": 0.0}, {"unpaced_seconds": 0.0}, {"pose_rate_hz": 0.0}])

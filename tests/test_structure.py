@@ -45,11 +45,12 @@ ONLY_IN = {
     "mediapipe": ("avatar_client/tracking", "avatar_sdk/portrait/"),
     "grpc": (
         "avatar_sdk/server/",
+        "avatar_sdk/bench/web",
         *(f"avatar_client/{name}" for name in ("client", "runner", "transport", "wire", "_gen/")),
     ),
     "starlette": ("avatar_sdk/server/web/",),
     "uvicorn": ("avatar_sdk/server/web/",),
-    "websockets": (),
+    "websockets": ("avatar_sdk/bench/web",),
     "jax": (),
 }
 INSIDE_FUNCTIONS = {"mediapipe"}

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import avatar_client
 import pytest
 from PIL import Image
 
@@ -29,6 +30,13 @@ pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (TOOLS / "vitest").exists(),
     reason="THE TYPESCRIPT CLIENT IS NOT TESTED: it needs Node 20.19 or newer, and `npm ci`",
 )
+
+
+@pytest.fixture(scope="module")
+def built() -> None:
+    """The client compiled into `dist`."""
+    done = subprocess.run(["node", "scripts/build.mjs"], cwd=CLIENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def tool(name: str, *arguments: str, cwd: Path = CLIENT) -> None:
@@ -49,13 +57,24 @@ def test_it_is_formatted_linted_and_typed() -> None:
     tool("tsc", "--noEmit")
 
 
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    files = [
+        path
+        for pattern in ("*.ts", "*.mjs")
+        for folder in ("src", "test", "bench", "scripts")
+        for path in (CLIENT / folder).rglob(pattern)
+    ]
+    too_long = {path.name for path in files if "gen" not in path.parts and len(path.read_text().splitlines()) > 400}
+    assert files
+    assert not too_long
+
+
 def test_its_own_tests_pass() -> None:
     tool("vitest", "run", "--exclude", "test/live/**")
 
 
+@pytest.mark.usefixtures("built")
 def test_the_package_holds_what_was_built_and_nothing_else() -> None:
-    built = subprocess.run(["node", "scripts/build.mjs"], cwd=CLIENT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
     packed = subprocess.run(
         ["npm", "pack", "--dry-run", "--json", "--ignore-scripts"],
         cwd=CLIENT,
@@ -73,12 +92,19 @@ def test_the_package_holds_what_was_built_and_nothing_else() -> None:
             assert {places["types"][2:], places["default"][2:]} <= files, entry
 
 
+def test_it_bears_the_one_version() -> None:
+    assert json.loads((CLIENT / "package.json").read_text())["version"] == avatar_client.__version__
+    assert f'VERSION = "{avatar_client.__version__}"' in (CLIENT / "src/version.ts").read_text()
+
+
 def test_the_lock_file_names_no_registry() -> None:
     lock = json.loads((ROOT / "package-lock.json").read_text())
     fetched = [name for name, package in lock["packages"].items() if "://" in package.get("resolved", "")]
     assert not fetched
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("built")
 async def test_both_transports_reach_the_real_service(
     tmp_path: Path, sample_portrait: Path, sample_poses: Path
 ) -> None:
@@ -111,22 +137,36 @@ async def test_both_transports_reach_the_real_service(
             "camera": str(camera),
             "poses": str(sample_poses),
         }
-        environment = {**os.environ, "AVATAR_LIVE": json.dumps(live), "NODE_EXTRA_CA_CERTS": str(certificate)}
-        process = await asyncio.create_subprocess_exec(
-            TOOLS / "vitest",
-            "run",
-            "test/live",
-            cwd=CLIENT,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
+        environment = {"AVATAR_LIVE": json.dumps(live), "NODE_EXTRA_CA_CERTS": str(certificate)}
+        await node(TOOLS / "vitest", "run", "test/live", **environment)
+        frame = tmp_path / "frame.jpg"
+        said = await node(ROOT / "samples/node_client.mjs", portrait, sample_poses, frame, here.address)
+        assert "ms from pose to frame" in said
+        with Image.open(frame) as image:
+            assert image.size == (SIZE_PX, SIZE_PX)
+        addresses = ("--grpc", here.address, "--web", f"http://{web_address(here)}")
+        quick = ("--portrait", portrait, "--seconds", "1", "--rounds", "1", "--warm-up", "0.1")
+        assert "WebSocket / gRPC" in await node("bench/transports.mjs", *addresses, *quick)
+
+
+async def node(program: str | Path, *arguments: str | Path, **environment: str) -> str:
+    """What a program of Node prints; the service goes on meanwhile."""
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        program,
+        *arguments,
+        cwd=CLIENT,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode == 0, said.decode()
+    return said.decode()
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -179,6 +182,25 @@ async def test_a_site_that_gives_its_name_our_address_does_not_pass_for_our_page
 def test_an_origin_that_is_none_is_named(origin: str) -> None:
     with pytest.raises(InvalidConfigError, match="allowed origin"):
         ServerConfig(allowed_origins=(origin,))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+async def test_with_a_certificate_the_page_and_the_socket_are_encrypted(engine: Engine, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    words = f"req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run(["openssl", *words.split()], check=True, capture_output=True)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    trusting.check_hostname = False
+    async with web_serving(engine, certificate=certificate, key=key) as (_, client):
+        assert client.url.startswith("https://")
+        async with httpx.AsyncClient(verify=trusting, trust_env=False) as browser:
+            assert (await browser.get(f"{client.url}v1/info")).json()["model"] == "warp"
+        socket = await client.socket(ssl=trusting, origin=client.url.rstrip("/"))
+        assert socket.socket.subprotocol == "avatar.v1"
+    key.write_text("no key")
+    with pytest.raises(InvalidConfigError, match="TLS files cannot be read"):
+        async with web_serving(engine, certificate=certificate, key=key):
+            pass
 
 
 async def test_a_web_port_in_use_is_named_and_the_grpc_port_is_given_back(engine: Engine) -> None:

@@ -131,8 +131,8 @@ def run_paced(server: LocalServer, seconds: float, rate_hz: float, say: Callable
         fps=round(len(collected.generated_us) / ((end_us - start_us) / 1e6), 2),
         seconds=round((end_us - start_us) / 1e6, 1),
         full_seconds_share=round(full_seconds_share(collected.generated_us, end_us), 4),
-        pose_to_frame_ms=_percentiles_ms(collected.pose_to_frame_us),
-        camera_to_display_ms=_percentiles_ms(collected.camera_to_display_us),
+        pose_to_frame_ms=percentiles_ms(collected.pose_to_frame_us),
+        camera_to_display_ms=percentiles_ms(collected.camera_to_display_us),
         first_frame_ms=round(first_frame_ms, 1),
         dropped=dropped,
         sources=dict(collected.sources),
@@ -179,6 +179,7 @@ def _first_frame_ms(client: SyncAvatarClient, poses: PoseReader, rate_hz: float)
     return float(np.median(spent_ms[1:]))
 
 
-def _percentiles_ms(samples_us: list[int]) -> dict[str, float]:
+def percentiles_ms(samples_us: list[int]) -> dict[str, float]:
+    """Median, 95th and 99th percentile. Unit: milliseconds."""
     values = np.percentile(samples_us, (50, 95, 99)) / 1000
     return {name: round(float(value), 2) for name, value in zip(("p50", "p95", "p99"), values, strict=True)}

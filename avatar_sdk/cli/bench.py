@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from avatar_sdk.cli import options
 from avatar_sdk.cli.command import AvatarCommand, examples
 
+if TYPE_CHECKING:
+    from avatar_sdk.bench import Bench
+    from avatar_sdk.bench.web import WebCost
+
 EXAMPLES = examples(
     "avatar bench",
     "avatar bench --json bench.json",
     "avatar bench --minutes 10",
     "avatar bench --busy-core --seconds 30",
+    "avatar bench --web --seconds 30",
     "avatar bench --device cuda --sessions 50,100,200,300 --precision bfloat16 --json sessions.json",
 )
 
@@ -32,6 +37,10 @@ def _bench(
     model: options.Model = "lite",
     busy_core: Annotated[
         bool, typer.Option("--busy-core", help="Meanwhile keep one core busy with another process.")
+    ] = False,
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Instead: WebSocket against gRPC, then a session and 1,000 strangers a second."),
     ] = False,
     sessions: Annotated[
         str | None,
@@ -62,6 +71,7 @@ def _bench(
         _carry(sessions, device, model, preset, unpaced_seconds, side, precision, json)
         return
     from avatar_sdk.bench import BenchConfig, run_bench
+    from avatar_sdk.bench.web import run_web
 
     config = BenchConfig(
         model=model,
@@ -70,7 +80,11 @@ def _bench(
         pose_rate_hz=pose_rate,
         busy_core=busy_core,
     )
-    result = run_bench(config, typer.echo)
+    result: Bench | WebCost
+    if web:
+        result = run_web(config.model, config.seconds, config.pose_rate_hz, typer.echo)
+    else:
+        result = run_bench(config, typer.echo)
     if json:
         result.save(json)
         typer.echo(f"\nwritten to {json}")

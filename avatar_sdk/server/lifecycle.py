@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -115,6 +116,8 @@ class Server:
     async def _start(self) -> None:
         config = self.config
         self.metrics.watch(self.sessions)
+        if self.web is not None:
+            self.web.bind()
         if config.metrics_port is not None:
             try:
                 self.metrics_port = self.metrics.serve(config.metrics_port)
@@ -177,6 +180,8 @@ class Server:
         target = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
         try:
             if config.certificate and config.key:
+                check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # gRPC would only say that it cannot bind
+                check.load_cert_chain(config.certificate, config.key, password=lambda: "")
                 pair = (config.key.read_bytes(), config.certificate.read_bytes())
                 port = server.add_secure_port(target, grpc.ssl_server_credentials([pair]))
             else:

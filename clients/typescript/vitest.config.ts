@@ -6,6 +6,6 @@ export default defineConfig({
     // one process: this machine also runs the service that the live tests talk to
     pool: "threads",
     poolOptions: { threads: { singleThread: true } },
-    testTimeout: 20_000,
+    testTimeout: 60_000,
   },
 });

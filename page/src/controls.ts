@@ -87,7 +87,7 @@ export class Controls {
       this.#button(id).disabled = !state.live;
     }
     press(this.#button("pause"), state.paused, state.paused ? "Go on" : "Pause");
-    press(this.#button("record"), state.recording, state.recording ? "Stop and save" : "Record");
+    press(this.#button("record"), state.recording, state.recording ? "Save" : "Record");
     press(this.#button("virtual"), state.virtual);
   }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -67,7 +68,7 @@ class WebListener:
     """The page, the WebSocket and the calls over HTTP, on one port.
 
     Attributes:
-        url: where the page is, once started.
+        url: where the page is, once bound.
         service: what the routes share.
     """
 
@@ -76,16 +77,34 @@ class WebListener:
         self.url = ""
         self.service = WebService(calls, Tokens(config.token))
         self.connections = Connections(config.web_limits)
+        self._door: socket.socket | None = None
         self._server: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Binds and serves.
+    def bind(self) -> None:
+        """Takes the port; nobody is answered yet.
 
         Raises:
-            InvalidConfigError: the address is taken or not this machine's, or the TLS files cannot be used.
+            InvalidConfigError: the address is taken or not this machine's.
         """
-        config = self.config
+        host, port = self.config.host, self.config.web_port
+        assert port is not None
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            self._door = socket.create_server((host, port), family=family, backlog=WAITING_AT_THE_DOOR)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+            raise InvalidConfigError(
+                f"{host}:{port} cannot be bound for the page ({why}); choose another --web-port, or --no-web",
+                field="web_port",
+            ) from error
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if self.config.certificate else 'http'}://{name}:{self._door.getsockname()[1]}/"
+
+    async def start(self) -> None:
+        """Serves on the port that was bound."""
+        config, door = self.config, self._door
+        assert door is not None
         settings = uvicorn.Config(
             make_app(self.service),
             http=HttpConnection,
@@ -104,14 +123,7 @@ class WebListener:
             ssl_certfile=config.certificate,
             ssl_keyfile=config.key,
         )
-        try:
-            settings.load()
-        except OSError as error:  # ssl.SSLError is one
-            raise InvalidConfigError(f"the TLS files cannot be used: {error}", field="certificate") from error
-        door = self._bind()
-        port = door.getsockname()[1]
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        self.url = f"{'https' if config.certificate else 'http'}://{host}:{port}/"
+        settings.load()
         self.connections.start()
         self._server = server = _Uvicorn(settings, door, self.connections)
         self._serving = asyncio.create_task(server.serve(), name="web")
@@ -128,6 +140,8 @@ class WebListener:
     async def stop(self) -> None:
         """Closes the port and what is open on it. Idempotent."""
         if self._server is None or self._serving is None:
+            if self._door is not None:
+                self._door.close()
             return
         for close in self.service.on_stop:
             await close()
@@ -135,16 +149,3 @@ class WebListener:
         await self._serving
         await self.connections.stop()
         self._server = None
-
-    def _bind(self) -> socket.socket:
-        host, port = self.config.host, self.config.web_port
-        assert port is not None
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            return socket.create_server((host, port), family=family, backlog=WAITING_AT_THE_DOOR)
-        except OSError as error:
-            raise InvalidConfigError(
-                f"{host}:{port} cannot be bound for the page ({error.strerror or error}); choose another --web-port, "
-                "or --no-web",
-                field="web_port",
-            ) from error

@@ -6,7 +6,10 @@ import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}dist`, { recursive: true, force: true });
-const built = spawnSync("npx", ["tsc", "--project", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+const built = spawnSync(`${root}../../node_modules/.bin/tsc`, ["--project", "tsconfig.build.json"], {
+  cwd: root,
+  stdio: "inherit",
+});
 if (built.status !== 0) {
   process.exit(built.status ?? 1);
 }

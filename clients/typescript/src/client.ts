@@ -6,6 +6,7 @@ import { AvatarService, GetServerInfoRequestSchema } from "./gen/avatar_pb.js";
 import { createRequest, type SessionOptions, streamConfig } from "./options.js";
 import { AvatarSession } from "./session.js";
 import type { CallOptions, Transport } from "./transport.js";
+import { VERSION } from "./version.js";
 import { encodingNames } from "./wire.js";
 
 /** What a server can do and how full it is. */
@@ -81,7 +82,7 @@ export class BaseClient {
     const { signal } = options;
     signal?.throwIfAborted();
     const config = streamConfig(options);
-    config.userAgent = "avatar-client-typescript/0.1.0";
+    config.userAgent = `avatar-client-typescript/${VERSION}`;
     const request = await createRequest(options);
     signal?.throwIfAborted();
     const recreate = options.recreate ?? true;

@@ -11,6 +11,7 @@ import { type ImageFile, portraitBytes, requireConsent, type SessionUpdate } fro
 import { checkPose, type Pose } from "./pose.js";
 import { type FrameReader, FrameReaders } from "./readers.js";
 import { type RunnerOptions, SessionRunner } from "./runner.js";
+import { infoOf, type SessionInfo } from "./session_info.js";
 import type { SessionStatistics } from "./statistics.js";
 import type { Transport } from "./transport.js";
 import { drawOnto, type ViewOptions } from "./view/canvas.js";
@@ -28,30 +29,6 @@ export interface SessionEvents {
   close: SessionClose;
   /** What ended the session, just before "close". */
   error: AvatarError;
-}
-
-/** The session on the server; after "recreated" it is another one. */
-export interface SessionInfo {
-  id: string;
-  /** Opens the session's stream; WHEP, WHIP and the virtual camera ask for it too. Keep it secret. */
-  resumeToken: string;
-  /** Unit: pixels. */
-  width: number;
-  /** Unit: pixels. */
-  height: number;
-  /** Rate of the frame clock. */
-  fps: number;
-  /** Faces found in the photo; the largest is used. */
-  faces: number;
-  /** Row-major 2×3 map from photo pixels to frame pixels. */
-  affine: readonly number[];
-  /** Without a pose for this long it closes. Unit: seconds. */
-  idleTimeoutS: number;
-  maxDurationS: number;
-  /** How long its slot is kept after a break. Unit: seconds. */
-  resumeWindowS: number;
-  /** Poses beyond this rate are dropped. Unit: poses per second. */
-  maxPoseRateHz: number;
 }
 
 const MAX_CAMERA_BYTES = 250 * 1024;
@@ -124,20 +101,7 @@ export class AvatarSession extends Emitter<SessionEvents> implements AsyncIterab
    * @throws ConnectionLostError there is none at the moment.
    */
   get info(): SessionInfo {
-    const created = this.#created();
-    return {
-      id: created.sessionId,
-      resumeToken: created.resumeToken,
-      width: created.widthPx,
-      height: created.heightPx,
-      fps: this.#link.fps,
-      faces: created.faces,
-      affine: created.affine,
-      idleTimeoutS: created.limits?.idleTimeoutS ?? 0,
-      maxDurationS: created.limits?.maxDurationS ?? 0,
-      resumeWindowS: created.limits?.resumeWindowS ?? 0,
-      maxPoseRateHz: created.limits?.maxPoseRateHz ?? 0,
-    };
+    return infoOf(this.#created(), this.#link.fps);
   }
 
   /**

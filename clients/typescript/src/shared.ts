@@ -39,7 +39,9 @@ export {
 } from "./pose.js";
 export { type PoseFile, readPoseFile } from "./pose_file.js";
 export type { FrameReader } from "./readers.js";
-export type { AvatarSession, SessionEvents, SessionInfo } from "./session.js";
+export type { AvatarSession, SessionEvents } from "./session.js";
+export type { SessionInfo } from "./session_info.js";
 export type { Limit, Quality, SessionStatistics } from "./statistics.js";
 export type { CallOptions, Stream, StreamListener, Token, Transport } from "./transport.js";
+export { VERSION } from "./version.js";
 export type { ViewOptions } from "./view/canvas.js";

@@ -109,7 +109,6 @@ describe.skipIf(live === null).each(["grpc", "web"] as const)("the real service 
     clearInterval(driving);
     driving = setInterval(() => session.send({ timestampUs: monotonicUs(), face: null }), 40);
     await eventually(() => session.state === "faceLost" && events.includes("faceLost"));
-    expect(events).not.toContain("poseRejected");
   });
 
   test("raises its own errors here", async () => {
