@@ -55,6 +55,7 @@ export class App implements DriverListener {
   #starting: AbortController | null = null;
   #started: Promise<void> = Promise.resolve();
   #demoPoses: DemoPoses | null = null;
+  #renewing = false;
   #paused = false;
   #serverGone = false;
 
@@ -180,12 +181,18 @@ export class App implements DriverListener {
     this.#paint();
   }
 
-  /** Anew with what is chosen now, also when it is only about to go live. */
+  /** Anew with what is chosen now; changes that come meanwhile are taken together. */
   async #restart(): Promise<void> {
-    if (this.#show || this.#starting) {
-      const ending = this.#show?.session;
+    if (this.#renewing || !(this.#show || this.#starting)) {
+      return;
+    }
+    this.#renewing = true;
+    await this.#started; // a session that is being made cannot be taken back at once
+    this.#renewing = false;
+    const session = this.#show?.session;
+    if (session) {
       this.stop();
-      await Promise.all([this.#started, ending?.close()]); // its slot may be the last
+      await session.close(); // its slot may be the last
       await this.start();
     }
   }
