@@ -35,11 +35,11 @@ def driver_frames() -> list[NDArray[np.uint8]]:
     ]
 
 
-def write_film(path: Path) -> Path:
+def write_film(path: Path, empty_frames: int = EMPTY_FRAMES) -> Path:
     """Motion JPEG, which Chromium plays as a camera, over and over, at 30 frames a second."""
     wall = np.full((HEIGHT_PX, WIDTH_PX, 3), 180, np.uint8)
     with path.open("wb") as file:
-        for image in chain(driver_frames(), repeat(wall, EMPTY_FRAMES)):
+        for image in chain(driver_frames(), repeat(wall, empty_frames)):
             written, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             assert written
             file.write(data.tobytes())

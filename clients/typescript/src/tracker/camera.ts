@@ -120,10 +120,11 @@ export class Camera extends Emitter<CameraEvents> {
 }
 
 function mediaDevices(): MediaDevices {
-  if (!navigator.mediaDevices?.getUserMedia) {
+  const devices = globalThis.navigator?.mediaDevices;
+  if (!devices?.getUserMedia) {
     throw new CameraError("browsers lend the camera only to https pages and to localhost; open the page that way");
   }
-  return navigator.mediaDevices;
+  return devices;
 }
 
 async function request(options: CameraOptions): Promise<MediaStream> {
