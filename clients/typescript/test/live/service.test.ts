@@ -156,6 +156,15 @@ describe.skipIf(live === null).each(["grpc", "web"] as const)("the real service 
     await eventuallyFree(over[kind](address));
   });
 
+  test("is over when no pose comes, and knows why", async () => {
+    session = await over[kind](spare).createSession({ portrait, consent: true });
+    for await (const _ of session) {
+      // idle frames, until the server ends it
+    }
+    expect(session.state).toBe("closed");
+    expect(session.closeReason).toBe("idle");
+  });
+
   test("tracks the driver in pictures of the camera", async () => {
     session = await over[kind](address).createSession({ portrait, consent: true });
     const picture = new Blob([new Uint8Array(readFileSync(at.camera))], { type: "image/jpeg" });
