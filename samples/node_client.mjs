@@ -1,5 +1,5 @@
 // An avatar from Node: recorded poses out, the last frame into a file.
-//   npm ci && npm run build && node samples/node_client.mjs me.jpg me.poses out.jpg [localhost:50051]
+//   npm ci && npm run build -w @avatar-sdk/client && node samples/node_client.mjs me.jpg me.poses out.jpg [localhost:50051]
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AvatarClient, monotonicUs, readPoseFile } from "@avatar-sdk/client/node";

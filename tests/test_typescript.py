@@ -120,7 +120,7 @@ async def test_both_transports_reach_the_real_service(
             await stack.enter_async_context(serving(engine, **config))
             for engine, config in (
                 (engines[0], {}),
-                (engines[1], {}),
+                (engines[1], {"limits": SessionLimits(resume_window_s=1.0, idle_timeout_s=1.5)}),
                 (engines[1], {"token": KEY, "certificate": certificate, "key": tmp_path / "key.pem"}),
             )
         ]

@@ -1,5 +1,6 @@
 /** The way into a service: what it can do, and sessions on it. */
 import { create } from "@bufbuild/protobuf";
+import { unlessAborted } from "./abort.js";
 import { Backoff, type ReconnectOptions } from "./backoff.js";
 import type { Encoding } from "./frame.js";
 import { AvatarService, GetServerInfoRequestSchema } from "./gen/avatar_pb.js";
@@ -99,22 +100,13 @@ export class BaseClient {
 
 /** Waits for the session to open; when `signal` aborts first, the session is ended behind the caller's back. */
 async function openedUnless(signal: AbortSignal | undefined, session: AvatarSession): Promise<void> {
-  let abort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal?.reason);
-    signal?.addEventListener("abort", abort);
-  });
   try {
-    await Promise.race([session.opened(), aborted]);
+    await unlessAborted(session.opened(), signal);
   } catch (error) {
     const closed = session.close();
     if (!signal?.aborted) {
       await closed;
     }
     throw error;
-  } finally {
-    if (abort) {
-      signal?.removeEventListener("abort", abort);
-    }
   }
 }

@@ -7,7 +7,7 @@ export class FrameReader {
   readonly #done: (frame: Frame) => void;
   #waiting: Frame | null = null;
   #inUse: Frame | null = null;
-  #wake: (() => void) | null = null;
+  readonly #waiters: (() => void)[] = [];
   #over = false;
 
   constructor(leave: (reader: FrameReader) => void, done: (frame: Frame) => void) {
@@ -23,7 +23,7 @@ export class FrameReader {
     this.#release();
     while (this.#waiting === null && !this.#over) {
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        this.#waiters.push(resolve);
       });
     }
     this.#inUse = this.#waiting;
@@ -42,13 +42,19 @@ export class FrameReader {
   /** A frame came. */
   put(frame: Frame): void {
     this.#waiting = frame;
-    this.#wake?.();
+    this.#wake();
   }
 
   /** There will be no more. */
   end(): void {
     this.#over = true;
-    this.#wake?.();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters.splice(0)) {
+      waiter();
+    }
   }
 
   #release(): void {

@@ -42,6 +42,7 @@ export type { FrameReader } from "./readers.js";
 export type { AvatarSession, SessionEvents } from "./session.js";
 export type { SessionInfo } from "./session_info.js";
 export type { Limit, Quality, SessionStatistics } from "./statistics.js";
-export type { CallOptions, Stream, StreamListener, Token, Transport } from "./transport.js";
+export type { Token } from "./token.js";
+export type { CallOptions, Stream, StreamListener, Transport } from "./transport.js";
 export { VERSION } from "./version.js";
 export type { ViewOptions } from "./view/canvas.js";

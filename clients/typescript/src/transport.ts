@@ -3,9 +3,6 @@ import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/proto
 import type { AvatarError } from "./errors.js";
 import type { StreamRequest, StreamResponse } from "./gen/avatar_pb.js";
 
-/** The secret a server asks for: its key, or a function that fetches a short-lived token for one call. */
-export type Token = string | (() => string | Promise<string>);
-
 /** How one call is made. */
 export interface CallOptions {
   signal?: AbortSignal;

@@ -155,6 +155,14 @@ describe("what else is said", () => {
     ]);
   });
 
+  test("a token that cannot be fetched, or does not come, is an error and no endless wait", async () => {
+    const refusing = server.client({ token: () => Promise.reject(new TypeError("fetch failed")) });
+    await expect(refusing.serverInfo()).rejects.toThrow(/a token .* could not be fetched: TypeError: fetch failed/);
+    const silent = server.client({ token: () => new Promise<string>(() => undefined) });
+    await expect(silent.serverInfo({ timeoutMs: 20 })).rejects.toMatchObject({ reason: "TIMEOUT" });
+    expect(server.calls).toEqual([]);
+  });
+
   test("what a listener throws stops neither the session nor other listeners", async () => {
     const caught: unknown[] = [];
     const catching = (error: unknown) => caught.push(error);

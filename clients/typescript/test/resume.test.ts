@@ -102,6 +102,13 @@ describe("a broken stream", () => {
     const live = await opened();
     stream().sendText("hello");
     await eventually(() => live.state === "closed");
-    await expect(live.frames().next()).rejects.toThrow(/streams of avatar.v1 are binary/);
+    await expect(live.frames().next()).rejects.toThrow(/sent text; does it speak avatar.v1/);
+  });
+
+  test("so do bytes that are no message", async () => {
+    const live = await opened();
+    stream().sendBytes(new Uint8Array([10, 200]));
+    await eventually(() => live.state === "closed");
+    await expect(live.frames().next()).rejects.toThrow(/2 bytes that are no message/);
   });
 });

@@ -86,6 +86,10 @@ export class ServerStream {
     this.#socket.send(text);
   }
 
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket.send(bytes);
+  }
+
   /** What came of one kind. */
   all<Case extends NonNullable<pb.StreamRequest["message"]["case"]>>(
     kind: Case,

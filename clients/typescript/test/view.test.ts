@@ -165,6 +165,15 @@ describe("several readers", () => {
     expect((await slow.next())?.seq).toBe(3);
   });
 
+  test("may be asked twice at once: each asking gets a frame of its own", async () => {
+    const reader = readers.open();
+    const asked = [reader.next(), reader.next()];
+    readers.put(frame(1));
+    await Promise.resolve();
+    readers.put(frame(2));
+    expect((await Promise.all(asked)).map((one) => one?.seq).sort()).toEqual([1, 2]);
+  });
+
   test("that come late begin with the frame that nobody has used yet", async () => {
     readers.put(frame(1));
     expect((await readers.open().next())?.seq).toBe(1);

@@ -5,7 +5,8 @@ import { codeName, errorFromCode, errorFromDetails } from "../error_wire.js";
 import { AvatarError } from "../errors.js";
 import { AvatarService, type StreamRequest, StreamRequestSchema, StreamResponseSchema } from "../gen/avatar_pb.js";
 import { StatusSchema } from "../gen/errors_pb.js";
-import type { CallOptions, Stream, StreamListener, Token, Transport } from "../transport.js";
+import { fetched, type Token } from "../token.js";
+import type { CallOptions, Stream, StreamListener, Transport } from "../transport.js";
 import { credentials, type TlsOptions } from "./tls.js";
 
 /** How the gRPC transport reaches the service. */
@@ -58,7 +59,8 @@ export class GrpcTransport implements Transport {
   ): Promise<MessageShape<Output>> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const metadata = await this.#metadata();
+    const metadata = await this.#metadata(signal);
+    signal?.throwIfAborted();
     const deadline = Date.now() + (options.timeoutMs ?? this.#options.timeoutMs ?? 15_000);
     return new Promise((resolve, reject) => {
       const abort = () => call.cancel();
@@ -102,11 +104,11 @@ export class GrpcTransport implements Transport {
     }
   }
 
-  async #metadata(): Promise<grpc.Metadata> {
+  async #metadata(signal?: AbortSignal): Promise<grpc.Metadata> {
     const metadata = new grpc.Metadata();
     const { token } = this.#options;
     if (token) {
-      metadata.set("authorization", `Bearer ${typeof token === "string" ? token : await token()}`);
+      metadata.set("authorization", `Bearer ${await fetched(token, signal)}`);
     }
     return metadata;
   }
@@ -165,7 +167,7 @@ class GrpcStream implements Stream {
       }
     });
     call.on("error", (failure: grpc.ServiceError) => this.#end(errorFromFailure(failure, address)));
-    call.on("end", () => call.on("status", (status) => status.code === grpc.status.OK && this.#end(null)));
+    call.on("end", () => this.#end(null)); // after "error", where there is one
     this.#listener.writable();
   }
 

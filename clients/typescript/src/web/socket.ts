@@ -1,7 +1,13 @@
 /** One stream over a WebSocket: one protobuf message in each binary message. */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ProtocolError } from "../errors.js";
-import { type StreamError, type StreamRequest, StreamRequestSchema, StreamResponseSchema } from "../gen/avatar_pb.js";
+import {
+  type StreamError,
+  type StreamRequest,
+  StreamRequestSchema,
+  type StreamResponse,
+  StreamResponseSchema,
+} from "../gen/avatar_pb.js";
 import type { Stream, StreamListener } from "../transport.js";
 import { errorFromClose } from "./errors.js";
 
@@ -25,12 +31,13 @@ export class SocketStream implements Stream {
       if (this.#over) {
         return;
       }
-      if (!(data instanceof ArrayBuffer)) {
+      const response = data instanceof ArrayBuffer ? parsed(data) : null;
+      if (response === null) {
         this.close();
-        listener.ended(new ProtocolError(`${address} sent text; streams of avatar.v1 are binary`));
+        const what = data instanceof ArrayBuffer ? `${data.byteLength} bytes that are no message` : "text";
+        listener.ended(new ProtocolError(`${address} sent ${what}; does it speak avatar.v1?`));
         return;
       }
-      const response = fromBinary(StreamResponseSchema, new Uint8Array(data));
       if (response.message.case === "error") {
         this.#said = response.message.value;
       } else {
@@ -57,5 +64,17 @@ export class SocketStream implements Stream {
   close(): void {
     this.#over = true;
     this.#socket.close(1000);
+  }
+}
+
+/** null = it is no StreamResponse. */
+function parsed(data: ArrayBuffer): StreamResponse | null {
+  try {
+    return fromBinary(StreamResponseSchema, new Uint8Array(data));
+  } catch (error) {
+    if (error instanceof Error) {
+      return null; // protobuf has no class of its own for bytes that end early or name no field
+    }
+    throw error;
   }
 }

@@ -3,7 +3,8 @@ import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, 
 import { lost, timedOut } from "../error_wire.js";
 import { InvalidConfigError } from "../errors.js";
 import { AvatarService } from "../gen/avatar_pb.js";
-import type { CallOptions, Stream, StreamListener, Token, Transport } from "../transport.js";
+import { fetched, type Token } from "../token.js";
+import type { CallOptions, Stream, StreamListener, Transport } from "../transport.js";
 import { errorFromAnswer } from "./errors.js";
 import { SocketStream } from "./socket.js";
 
@@ -68,7 +69,7 @@ export class WebTransport implements Transport {
       const headers = {
         "Content-Type": PROTO,
         "Connect-Protocol-Version": "1",
-        ...(await this.#authorization(method)),
+        ...(await this.#authorization(method, cut.signal)),
       };
       const ask = this.#options.fetch ?? globalThis.fetch;
       const answer = await ask(new URL(`${method.parent.typeName}/${method.name}`, this.#base), {
@@ -84,7 +85,7 @@ export class WebTransport implements Transport {
       throw errorFromAnswer(answer.status, await answer.text(), this.address);
     } catch (error) {
       cut.signal.throwIfAborted();
-      throw error instanceof TypeError ? lost(this.address, error.message, error) : error;
+      throw error instanceof TypeError ? lost(this.address, `${error.message}${this.#elsewhere()}`, error) : error;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
@@ -109,11 +110,17 @@ export class WebTransport implements Transport {
     // connections of `fetch` are the browser's
   }
 
-  async #authorization(method: { name: string }): Promise<{ Authorization?: string }> {
+  /** A hint for pages of another origin, whose browser does not say why it refuses. */
+  #elsewhere(): string {
+    const here = globalThis.location?.origin;
+    return here === undefined || here === this.#base.origin ? "" : `; \`--allow-origin ${here}\` lets this page call`;
+  }
+
+  async #authorization(method: { name: string }, signal: AbortSignal): Promise<{ Authorization?: string }> {
     const { token } = this.#options;
     if (!token || AUTHORISED_BY_SESSION.has(method.name)) {
       return {};
     }
-    return { Authorization: `Bearer ${typeof token === "string" ? token : await token()}` };
+    return { Authorization: `Bearer ${await fetched(token, signal)}` };
   }
 }

@@ -156,6 +156,28 @@ describe.skipIf(live === null).each(["grpc", "web"] as const)("the real service 
     await eventuallyFree(over[kind](address));
   });
 
+  test("gives a fresh frame at the latest as the third after this program stood still", async () => {
+    session = await over[kind](address).createSession({ portrait, consent: true });
+    drive(session);
+    await fresh(session, 3);
+    const frames = session.frames();
+    const read = async () => (await frames.next()).value as Frame;
+    const before = await read();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500); // nothing runs here meanwhile
+    const after = [await read(), await read(), await read()];
+    expect(after[2]?.timestampUs).toBeGreaterThan(before.timestampUs + 1_400_000);
+    await frames.return();
+  });
+
+  test("is over when no pose comes, and knows why", async () => {
+    session = await over[kind](spare).createSession({ portrait, consent: true });
+    for await (const _ of session) {
+      // idle frames, until the server ends it
+    }
+    expect(session.state).toBe("closed");
+    expect(session.closeReason).toBe("idle");
+  });
+
   test("tracks the driver in pictures of the camera", async () => {
     session = await over[kind](address).createSession({ portrait, consent: true });
     const picture = new Blob([new Uint8Array(readFileSync(at.camera))], { type: "image/jpeg" });
