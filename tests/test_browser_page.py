@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import av
 import avatar_client
@@ -31,6 +31,40 @@ def visit(browser: Browser, page_server: PageServer) -> Iterator[Visit]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     yield Visit(context.new_page(), page_server.url)
     context.close()
+
+
+UNREADABLE = """() => {
+  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const scale = color.startsWith("color(") ? 1 : 255;
+    const [r, g, b] = parts(color.replace("color(srgb", "")).map((value) => value / scale);
+    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  };
+  const opaque = (color) => !(color === "transparent" || / 0\\)$/.test(color) || parts(color)[3] === 0);
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (opaque(color)) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const bad = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!own || !node.checkVisibility() || node.closest(".screen, :disabled, option, svg")) continue;
+    const [one, other] = [light(getComputedStyle(node).color), light(behind(node))].sort((a, b) => b - a);
+    const contrast = (one + 0.05) / (other + 0.05);
+    if (contrast < 4.5) bad.push(`${node.tagName} ${node.textContent.trim().slice(0, 30)}: ${contrast.toFixed(2)}`);
+  }
+  return bad;
+}"""
+"""Texts whose contrast (WCAG 2, 1.4.3) is below 4.5; those that lie on pictures have a plate of their own."""
+
+NAMELESS = """() => [...document.querySelectorAll("button, input, select, canvas, summary, dialog")]
+  .filter((node) => !(node.labels?.length || node.ariaLabel || node.textContent.trim() ||
+    node.getAttribute("aria-labelledby") || node.title))
+  .map((node) => node.outerHTML.slice(0, 80))"""
 
 
 def second_portrait(portrait: Path) -> bytes:
@@ -219,3 +253,32 @@ def test_the_clean_window_shows_the_avatar_and_nothing_else(visit: Visit) -> Non
     assert clean.evaluate("() => document.body.children.length") == 1
     visit.page.click("#live")
     visit.status("Not live")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_can_be_read_and_has_a_name(
+    browser: Browser, page_server: PageServer, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1400}, color_scheme=scheme)
+    visit = Visit(context.new_page(), page_server.url)
+    visit.page.evaluate("() => { for (const panel of document.querySelectorAll('details')) panel.open = true; }")
+    visit.go_live()
+    visit.page.locator("#quality").wait_for()
+    assert visit.page.evaluate(UNREADABLE) == []
+    assert visit.page.evaluate(NAMELESS) == []
+    visit.shoot(f"live-{scheme}")
+    context.close()
+
+
+def test_it_fits_a_phone(browser: Browser, page_server: PageServer) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    visit = Visit(context.new_page(), page_server.url)
+    visit.shoot("phone-start")
+    visit.go_live()
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    stop = visit.page.locator("#live").bounding_box()
+    assert stop is not None
+    assert stop["y"] + stop["height"] < 844
+    assert stop["height"] >= 44
+    visit.shoot("phone-live")
+    context.close()

@@ -45,7 +45,8 @@ export async function openFaceMesh({ assets }: OpenMessage, delegate: Delegate):
   } catch (error) {
     throw new Error(
       `the tracker's files are not at ${assets}; copy those of the npm package @mediapipe/face_mesh there, or let the ` +
-        `server track (${error instanceof Error ? error.message : String(error)})`,
+        "server track",
+      { cause: error },
     );
   }
   const mesh = new scope.FaceMesh({ locateFile });
