@@ -1,5 +1,7 @@
 /** What a session says about itself besides frames. */
 import type { AvatarError } from "./errors.js";
+import type { Frame } from "./frame.js";
+import type { SessionStatistics } from "./statistics.js";
 
 /**
  * Where a session stands, as the client sees it.
@@ -70,4 +72,17 @@ export interface SessionClose {
   reason: CloseReason;
   /** What broke, for "failed" and "stateLost". */
   error?: AvatarError;
+}
+
+/** What listeners of a session are given. */
+export interface SessionEvents {
+  /** Every frame as it comes. With nobody else reading, a frame counts as used when its listeners return. */
+  frame: Frame;
+  state: SessionState;
+  event: SessionEvent;
+  /** Once a second. */
+  stats: SessionStatistics;
+  close: SessionClose;
+  /** What ended the session, just before "close". */
+  error: AvatarError;
 }

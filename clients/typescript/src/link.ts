@@ -110,6 +110,7 @@ export class SessionLink {
     controlMessage(update);
     const { calibrate, keyFrame, ...lasting } = update;
     this.#standing = merged(this.#standing, lasting);
+    this.#statistics.paused = lasting.paused ?? this.#statistics.paused;
     const again = (calibrate ?? false) || (this.#change?.calibrate ?? false);
     this.#change = {
       ...merged(this.#change ?? {}, { ...lasting, ...(keyFrame !== undefined && { keyFrame }) }),

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { monotonicUs } from "./clock.js";
 import { Emitter } from "./emitter.js";
 import { AvatarError, ConnectionLostError, InvalidConfigError, InvalidInputError } from "./errors.js";
-import type { CloseReason, SessionClose, SessionEvent, SessionState } from "./events.js";
+import type { CloseReason, SessionEvent, SessionEvents, SessionState } from "./events.js";
 import type { Frame } from "./frame.js";
 import * as pb from "./gen/avatar_pb.js";
 import { SessionLink } from "./link.js";
@@ -15,22 +15,10 @@ import { infoOf, type SessionInfo } from "./session_info.js";
 import type { SessionStatistics } from "./statistics.js";
 import type { Transport } from "./transport.js";
 import { drawOnto, type ViewOptions } from "./view/canvas.js";
-import { AvatarTrack } from "./view/track.js";
+import { AvatarTrack, playOn } from "./view/track.js";
 import { observationOf } from "./wire.js";
 
-/** What listeners of a session are given. */
-export interface SessionEvents {
-  /** Every frame as it comes. With nobody else reading, a frame counts as used when its listeners return. */
-  frame: Frame;
-  state: SessionState;
-  event: SessionEvent;
-  /** Once a second. */
-  stats: SessionStatistics;
-  close: SessionClose;
-  /** What ended the session, just before "close". */
-  error: AvatarError;
-}
-
+const EARLY_EVENTS = 16;
 const MAX_CAMERA_BYTES = 250 * 1024;
 
 /**
@@ -48,6 +36,8 @@ export class AvatarSession extends Emitter<SessionEvents> implements AsyncIterab
   readonly #encoding: pb.Encoding;
   #opened: (() => void) | null = null;
   #shownState: SessionState = "connecting";
+  /** What happened before anybody could listen. */
+  #early: SessionEvent[] | null = [];
   #error: AvatarError | null = null;
   #over = false;
   #closing: Promise<void> | null = null;
@@ -58,7 +48,7 @@ export class AvatarSession extends Emitter<SessionEvents> implements AsyncIterab
     this.#encoding = options.config.encoding;
     this.#runner = new SessionRunner(this.#link, options, transport, {
       frame: (frame) => this.#arrived(frame),
-      event: (event) => this.emit("event", event),
+      event: (event) => this.#happened(event),
       moved: () => this.#moved(),
       ticked: () => {
         if (this.heard("stats")) {
@@ -83,6 +73,22 @@ export class AvatarSession extends Emitter<SessionEvents> implements AsyncIterab
     if (!this.#runner.wasReady && this.#error !== null) {
       throw this.#error;
     }
+  }
+
+  /** Calls `listener` at every `name` from now on; the first of "event" also hears what happened while it was opened. */
+  override on<Name extends keyof SessionEvents>(
+    name: Name,
+    listener: (value: SessionEvents[Name]) => unknown,
+  ): () => void {
+    const off = super.on(name, listener);
+    const early = this.#early;
+    if (name === "event" && early !== null) {
+      this.#early = null;
+      for (const event of early) {
+        this.emit("event", event);
+      }
+    }
+    return off;
   }
 
   /** Where the session stands. */
@@ -247,16 +253,7 @@ export class AvatarSession extends Emitter<SessionEvents> implements AsyncIterab
     if (element.tagName === "CANVAS") {
       return drawOnto(element as HTMLCanvasElement, this.#pictures(), options);
     }
-    const video = element as HTMLVideoElement;
-    const track = new AvatarTrack(this.#pictures());
-    video.srcObject = track.stream;
-    video.muted = true;
-    video.playsInline = true;
-    video.play().catch(() => undefined); // it was taken away while it started
-    return () => {
-      track.stop();
-      video.srcObject = null;
-    };
+    return playOn(element as HTMLVideoElement, this.#pictures());
   }
 
   /**
@@ -309,6 +306,14 @@ export class AvatarSession extends Emitter<SessionEvents> implements AsyncIterab
       throw new ConnectionLostError("there is no session at the moment; wait for the state to be ready");
     }
     return this.#runner.created;
+  }
+
+  #happened(event: SessionEvent): void {
+    if (this.#early === null) {
+      this.emit("event", event);
+    } else if (this.#early.length < EARLY_EVENTS) {
+      this.#early.push(event);
+    }
   }
 
   #arrived(frame: Frame): void {

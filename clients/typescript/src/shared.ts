@@ -25,7 +25,7 @@ export {
   type StatusCode,
   TimeoutExceededError,
 } from "./errors.js";
-export type { CloseReason, EventKind, SessionClose, SessionEvent, SessionState } from "./events.js";
+export type { CloseReason, EventKind, SessionClose, SessionEvent, SessionEvents, SessionState } from "./events.js";
 export type { Encoding, Frame, MotionSource, Timings } from "./frame.js";
 export type { Background, Gains, ImageFile, Neutral, SessionOptions, SessionUpdate } from "./options.js";
 export {
@@ -39,7 +39,7 @@ export {
 } from "./pose.js";
 export { type PoseFile, readPoseFile } from "./pose_file.js";
 export type { FrameReader } from "./readers.js";
-export type { AvatarSession, SessionEvents } from "./session.js";
+export type { AvatarSession } from "./session.js";
 export type { SessionInfo } from "./session_info.js";
 export type { Limit, Quality, SessionStatistics } from "./statistics.js";
 export type { Token } from "./token.js";

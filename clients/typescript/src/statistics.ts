@@ -143,6 +143,8 @@ export class StatisticsRecorder {
   targetFps = 24;
   roundTripUs = 0;
   reconnects = 0;
+  /** Whether no frames are wanted, so that there is nothing to judge. */
+  paused = false;
   #framesReceived = 0;
   #framesShown = 0;
   #framesPassedOver = 0;
@@ -208,7 +210,7 @@ export class StatisticsRecorder {
     const share = (part: Rate, whole: Rate) => part.count(nowUs) / Math.max(1, whole.count(nowUs));
     const rtt = this.roundTripUs > 0 ? this.roundTripUs / 1000 : null;
     const judged =
-      this.#framesReceived === 0
+      this.#framesReceived === 0 || this.paused
         ? { quality: "good" as const, limitedBy: "none" as const }
         : verdict({
             targetFps: this.targetFps,

@@ -20,6 +20,22 @@ describe("a session's life", () => {
     expect(live.info).toMatchObject({ id: "one", width: 4, fps: 24, faces: 1 });
   });
 
+  test("what happened while it was opened is told to the first who listens", async () => {
+    server.begin = (one) => {
+      one.ready();
+      one.say({ case: "event", value: { kind: pb.EventKind.SEVERAL_FACES, message: "3 faces" } });
+    };
+    const live = await opened();
+    await eventually(() => live.stats().rttMs !== null || stream().all("ping").length > 0);
+    const [first, second]: string[][] = [[], []];
+    live.on("event", ({ kind }) => first?.push(kind));
+    live.on("event", ({ kind }) => second?.push(kind));
+    stream().say({ case: "event", value: { kind: pb.EventKind.CALIBRATED } });
+    await eventually(() => second?.length === 1);
+    expect(first).toEqual(["severalFaces", "calibrated"]);
+    expect(second).toEqual(["calibrated"]);
+  });
+
   test("the server's states are the session's", async () => {
     const live = await opened();
     const lines = diary(live);

@@ -62,6 +62,14 @@ describe("the figures", () => {
     expect(recorder.snapshot(3)).toMatchObject({ posesDropped: 6, framesDropped: 8 });
   });
 
+  test("say nothing bad of a pause", () => {
+    const recorder = new StatisticsRecorder();
+    recorder.frameReceived(1, null, 0, 0);
+    expect(recorder.snapshot(9_000_000).quality).toBe("poor");
+    recorder.paused = true;
+    expect(recorder.snapshot(9_000_000)).toMatchObject({ quality: "good", limitedBy: "none" });
+  });
+
   test("say nothing bad before there is anything to judge", () => {
     expect(new StatisticsRecorder().snapshot(0)).toMatchObject({
       quality: "good",

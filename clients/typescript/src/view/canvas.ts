@@ -1,3 +1,4 @@
+/// <reference lib="dom" preserve="true" />
 /** A session's frames on a canvas. */
 import type { FrameReader } from "../readers.js";
 import { decode } from "./picture.js";

@@ -51,6 +51,19 @@ export class AvatarTrack {
   }
 }
 
+/** Shows what `reader` gives in a video element until the returned function is called or there is no more. */
+export function playOn(video: HTMLVideoElement, reader: FrameReader): () => void {
+  const track = new AvatarTrack(reader);
+  video.srcObject = track.stream;
+  video.muted = true;
+  video.playsInline = true;
+  video.play().catch(() => undefined); // it was taken away while it started
+  return () => {
+    track.stop();
+    video.srcObject = null;
+  };
+}
+
 /** Leaves out frames that come faster than `fps`. */
 export class Thinning {
   readonly #intervalUs: number;
