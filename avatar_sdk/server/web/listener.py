@@ -126,8 +126,10 @@ class WebListener:
             ssl_keyfile=config.key,
         )
         settings.load()
-        self.connections.start()
-        self._server = server = _Uvicorn(settings, door, self.connections)
+        connections = self.connections
+        connections.start()
+        self.service.calls.metrics.watch_web(lambda: len(connections), lambda: connections.refused)
+        self._server = server = _Uvicorn(settings, door, connections)
         self._serving = asyncio.create_task(server.serve(), name="web")
         while not server.started and not self._serving.done():
             await asyncio.sleep(0)
