@@ -54,6 +54,6 @@ def page_server() -> Iterator[PageServer]:
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A camera's film that needs no media: the painted portrait moved by the sample driver, then an empty wall."""
-    from films import write_film
+    from films import EMPTY_FRAMES, driver_frames, write_film
 
-    return write_film(tmp_path_factory.mktemp("film") / "driver.mjpeg")
+    return write_film(tmp_path_factory.mktemp("film") / "driver.mjpeg", driver_frames(), EMPTY_FRAMES)

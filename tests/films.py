@@ -1,10 +1,11 @@
-"""Films for a browser's pretended camera: a driver that is painted, so that no media is needed."""
+"""Films for a browser's pretended camera: of a driver that is painted, so that no media is needed, or of a clip."""
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from avatar_client.pose_file import PoseReader
@@ -35,11 +36,24 @@ def driver_frames() -> list[NDArray[np.uint8]]:
     ]
 
 
-def write_film(path: Path, empty_frames: int = EMPTY_FRAMES) -> Path:
+def clip_frames(clip: Path, most: int = 300) -> list[NDArray[np.uint8]]:
+    """The first frames of a driving clip, cut to the camera's shape."""
+    images = []
+    with av.open(str(clip)) as container:
+        for frame in islice(container.decode(video=0), most):
+            image = frame.to_ndarray(format="rgb24")
+            scale = max(WIDTH_PX / image.shape[1], HEIGHT_PX / image.shape[0])
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            top, left = (image.shape[0] - HEIGHT_PX) // 2, (image.shape[1] - WIDTH_PX) // 2
+            images.append(image[top : top + HEIGHT_PX, left : left + WIDTH_PX].astype(np.uint8))
+    return images
+
+
+def write_film(path: Path, frames: list[NDArray[np.uint8]], empty_frames: int = 0) -> Path:
     """Motion JPEG, which Chromium plays as a camera, over and over, at 30 frames a second."""
     wall = np.full((HEIGHT_PX, WIDTH_PX, 3), 180, np.uint8)
     with path.open("wb") as file:
-        for image in chain(driver_frames(), repeat(wall, empty_frames)):
+        for image in chain(frames, repeat(wall, empty_frames)):
             written, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             assert written
             file.write(data.tobytes())

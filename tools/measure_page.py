@@ -19,15 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # the same server and browser as in the tests
 
 from browser import PageServer, Visit, chromium  # noqa: E402
-from films import HEIGHT_PX, WIDTH_PX, write_film  # noqa: E402
+from films import clip_frames, driver_frames, write_film  # noqa: E402
 
 WATCH = """async ([seconds, stallMs]) => {
   const { session } = avatarPage.show;
@@ -105,19 +103,8 @@ def stall(visit: Visit, stall_ms: int) -> dict[str, Any]:
 
 
 def camera_film(video: Path | None, folder: Path) -> Path:
-    """Motion JPEG for the pretended camera: the painted driver, or a video of yours at 640 × 480."""
-    path = folder / "driver.mjpeg"
-    if video is None:
-        return write_film(path, empty_frames=0)
-    with av.open(str(video)) as container, path.open("wb") as file:
-        for frame in container.decode(video=0):
-            image = frame.to_ndarray(format="bgr24")
-            scale = max(WIDTH_PX / image.shape[1], HEIGHT_PX / image.shape[0])
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            top, left = (image.shape[0] - HEIGHT_PX) // 2, (image.shape[1] - WIDTH_PX) // 2
-            image = image[top : top + HEIGHT_PX, left : left + WIDTH_PX]
-            file.write(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
-    return path
+    """Motion JPEG for the pretended camera: the painted driver, or a video of yours."""
+    return write_film(folder / "driver.mjpeg", driver_frames() if video is None else clip_frames(video))
 
 
 def table(found: dict[str, Any]) -> str:

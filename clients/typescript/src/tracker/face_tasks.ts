@@ -1,6 +1,6 @@
 /** Backend "tasks": MediaPipe's current npm package, for those who have a Face Landmarker model file. */
 import type { FaceBackend } from "./face_worker.js";
-import type { Delegate, OpenMessage } from "./messages.js";
+import { type Delegate, type OpenMessage, UnusableModel } from "./messages.js";
 
 interface Landmarker {
   detectForVideo(image: ImageBitmap, timestampMs: number): { faceLandmarks: { x: number; y: number; z: number }[][] };
@@ -15,7 +15,8 @@ interface Vision {
 /**
  * Loads the package's files from `assets` (`vision_bundle.mjs` and `wasm/`) and the model from `task`.
  *
- * @throws Error the files are not there, or the model is none.
+ * @throws Error the files are not there.
+ * @throws UnusableModel the model is none.
  */
 export async function openTasks({ assets, task }: OpenMessage, delegate: Delegate): Promise<FaceBackend> {
   const vision = await load(`${assets}vision_bundle.mjs`);
@@ -31,6 +32,9 @@ export async function openTasks({ assets, task }: OpenMessage, delegate: Delegat
     },
     runningMode: "VIDEO",
     numFaces: 1,
+  }).catch((error: unknown) => {
+    const [first] = String(error instanceof Error ? error.message : error).split("\n");
+    throw new UnusableModel(`${task} is no Face Landmarker model: ${first}`);
   });
   return {
     async find(image, timestampMs) {

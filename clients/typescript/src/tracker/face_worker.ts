@@ -3,7 +3,14 @@ import { poseFromLandmarks } from "../pose.js";
 import { openFaceMesh } from "./face_mesh.js";
 import { openTasks } from "./face_tasks.js";
 import { hushMediapipe } from "./hush.js";
-import type { Answer, Delegate, FindMessage, OpenMessage, Request } from "./messages.js";
+import {
+  type Answer,
+  type Delegate,
+  type FindMessage,
+  type OpenMessage,
+  type Request,
+  UnusableModel,
+} from "./messages.js";
 import { chooseDelegate } from "./renderer.js";
 
 /** A loaded backend: MediaPipe's landmarks of one image, or nothing. */
@@ -28,7 +35,8 @@ port.onmessage = ({ data }) => {
   const work = data.kind === "open" ? open(data) : find(data);
   work.catch((error: unknown) => {
     const message = error instanceof Error ? error.message : String(error);
-    port.postMessage({ kind: "failed", message, missing: data.kind === "open" });
+    const missing = data.kind === "open" ? "missing" : "broken";
+    port.postMessage({ kind: "failed", message, fault: error instanceof UnusableModel ? "unusable" : missing });
   });
 };
 

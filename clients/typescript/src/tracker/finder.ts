@@ -1,7 +1,7 @@
 /** The page's side of the worker that finds faces: one question at a time. */
 import { AvatarError, InvalidConfigError, MissingDependencyError } from "../errors.js";
 import type { Shot } from "./frames.js";
-import type { Answer, Backend, Delegate, Request } from "./messages.js";
+import type { Answer, Backend, Delegate, Fault, Request } from "./messages.js";
 
 /** What finds the face, and from where it is loaded. */
 export interface FinderOptions {
@@ -89,10 +89,10 @@ export class FaceFinder {
 function ask(worker: Worker, request: Request, transfer: Transferable[] = []): Promise<Answer> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-      if (data.kind !== "failed") {
-        resolve(data);
+      if (data.kind === "failed") {
+        reject(errorOf(data.fault, data.message));
       } else {
-        reject(data.missing ? new MissingDependencyError(data.message) : new AvatarError(data.message));
+        resolve(data);
       }
     };
     worker.onerror = (event) => {
@@ -101,4 +101,15 @@ function ask(worker: Worker, request: Request, transfer: Transferable[] = []): P
     };
     worker.postMessage(request, transfer);
   });
+}
+
+function errorOf(fault: Fault, message: string): AvatarError {
+  switch (fault) {
+    case "missing":
+      return new MissingDependencyError(message);
+    case "unusable":
+      return new InvalidConfigError(message, { field: "task" });
+    case "broken":
+      return new AvatarError(message);
+  }
 }

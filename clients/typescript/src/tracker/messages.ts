@@ -36,4 +36,10 @@ export type Request = OpenMessage | FindMessage;
 export type Answer =
   | { kind: "opened"; delegate: Delegate; ms: number }
   | { kind: "found"; face: Float32Array<ArrayBuffer> | null; ms: number }
-  | { kind: "failed"; message: string; missing: boolean };
+  | { kind: "failed"; message: string; fault: Fault };
+
+/** "missing": files are not there, or the browser cannot run them. "unusable": the model given is none. */
+export type Fault = "missing" | "unusable" | "broken";
+
+/** The model given is none. */
+export class UnusableModel extends Error {}
