@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 UPPER_LIP, LOWER_LIP, FOREHEAD, CHIN = 13, 14, 10, 152
 
-WATCH = """async (seconds) => {
+WATCH = """async (most) => {
   const { session } = avatarPage.show;
   const driven = new Map();
   const send = session.send.bind(session);
@@ -36,13 +36,21 @@ WATCH = """async (seconds) => {
       seen.push({ mouth, picture: canvas.toDataURL("image/jpeg", 0.9) });
     }
   };
-  await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  const enough = () => {
+    const mouths = seen.map(({ mouth }) => mouth);
+    return seen.length >= 40 && Math.max(...mouths) - Math.min(...mouths) > 0.03;
+  };
+  const startMs = performance.now();
+  while (performance.now() < startMs + 6000 || (!enough() && performance.now() < startMs + 1000 * most)) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
   delete pen.drawImage;
   off();
   delete session.send;
   return seen;
 }"""
-"""Pairs what the canvas shows, ten times a second, with the mouth of the driver's pose that it shows."""
+"""Pairs what the canvas shows, ten times a second, with the mouth of the driver's pose that it shows, until
+there are enough pairs and the mouth has been open."""
 
 
 def needs_tracker() -> None:
@@ -59,9 +67,9 @@ def opening(picture: NDArray[np.uint8], tracker: PoseTracker, timestamp_us: int)
     return float(lips / np.linalg.norm(pose.face[FOREHEAD, :2] - pose.face[CHIN, :2]))
 
 
-def check_mouth(visit: Visit, seconds: float) -> None:
-    """The avatar's mouth on the canvas goes with the driver's."""
-    seen = visit.page.evaluate(WATCH, seconds)
+def check_mouth(visit: Visit, most_s: float = 60) -> None:
+    """The avatar's mouth on the canvas goes with the driver's; a busy machine may take long to show enough of it."""
+    seen = visit.page.evaluate(WATCH, most_s)
     driver = np.array([one["mouth"] for one in seen])
     with PoseTracker() as tracker:
         avatar = np.array([opening(decoded(one["picture"]), tracker, 40_000 * k) for k, one in enumerate(seen)])

@@ -32,7 +32,7 @@ def visit(browser: Browser, page_server: PageServer) -> Iterator[Visit]:
 def test_the_avatars_mouth_opens_when_the_drivers_does(visit: Visit) -> None:
     needs_tracker()
     visit.go_live("tracked")
-    check_mouth(visit, 9)
+    check_mouth(visit)
     visit.shoot("live-camera")
 
 

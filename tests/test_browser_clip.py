@@ -16,5 +16,5 @@ def test_a_real_drivers_mouth_moves_the_avatars_too(media: Path, page_server: Pa
         page = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["camera"]).new_page()
         visit = Visit(page, page_server.url)
         visit.go_live("tracked")
-        check_mouth(visit, 10)
+        check_mouth(visit)
         visit.shoot("live-clip")

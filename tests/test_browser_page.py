@@ -17,7 +17,7 @@ from browser import PATIENCE_MS, PageServer, Visit, chromium
 from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +253,47 @@ def test_the_clean_window_shows_the_avatar_and_nothing_else(visit: Visit) -> Non
     assert clean.evaluate("() => document.body.children.length") == 1
     visit.page.click("#live")
     visit.status("Not live")
+
+
+def test_a_dropped_photo_is_taken_and_anything_else_is_refused(visit: Visit) -> None:
+    drop = """([name, type]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(["x"], name, { type }));
+      document.dispatchEvent(new DragEvent("dragover", { dataTransfer: transfer, cancelable: true }));
+      const shown = !document.getElementById("drop").hidden;
+      document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
+      return shown && document.getElementById("drop").hidden;
+    }"""
+    assert visit.page.evaluate(drop, ["me.webp", "image/webp"])
+    assert visit.page.locator("#shelf button").count() == 2
+    assert visit.page.is_disabled("#live")
+    visit.page.evaluate(drop, ["notes.txt", "text/plain"])
+    assert "notes.txt is no JPEG, PNG or WebP" in visit.notice("That is no portrait")
+    assert visit.page.locator("#shelf button").count() == 2
+
+
+def test_a_virtual_camera_is_offered_where_the_server_has_one(browser: Browser, page_server: PageServer) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def with_camera(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "virtual_camera": True})
+
+    def switch(route: Route) -> None:
+        asked.append((route.request.method, route.request.headers["authorization"].partition(" ")[0]))
+        route.fulfill(status=204)
+
+    page = browser.new_context().new_page()
+    page.route("**/v1/info", with_camera)
+    page.route("**/v1/sessions/*/virtual-camera", switch)
+    visit = Visit(page, page_server.url)
+    visit.go_live()
+    visit.page.click("#virtual")
+    visit.toast("The virtual camera shows the avatar")
+    visit.page.click("#virtual")
+    visit.toast("The virtual camera is off")
+    assert asked == [("POST", "Bearer"), ("DELETE", "Bearer")]
+    page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
