@@ -116,6 +116,12 @@ class LocalServer:
         process = psutil.Process(self.pid)
         return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
+    def threads(self) -> int:
+        """Threads of the service's process."""
+        import psutil
+
+        return int(psutil.Process(self.pid).num_threads())
+
     def stop(self) -> None:
         """Lets the service finish, or ends it. Idempotent."""
         process, self._process = self._process, None

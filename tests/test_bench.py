@@ -10,7 +10,7 @@ import pytest
 from avatar_client.errors import ConnectionLostError, InvalidConfigError
 from avatar_client.pose_file import PoseReader
 
-from avatar_sdk.bench import BenchConfig, run_bench, web
+from avatar_sdk.bench import BenchConfig, run_bench, visits, web
 from avatar_sdk.bench.service import full_seconds_share
 from avatar_sdk.local_server import LocalServer, LocalServerConfig
 from avatar_sdk.machine import Machine
@@ -37,6 +37,8 @@ def test_a_bench_of_the_web_port_compares_both_transports_and_bears_a_crowd(
     monkeypatch.setattr(web, "ROUNDS", 1)
     monkeypatch.setattr(web, "WARM_UP_S", 0.5)
     monkeypatch.setattr(web, "STORM_S", 1.0)
+    monkeypatch.setattr(web, "VISITS", 3)
+    monkeypatch.setattr(visits, "SETTLING", 1)
     said: list[str] = []
     web.run_web("warp", 1.0, 30.0, said.append).save(tmp_path / "b.json")
     saved = json.loads((tmp_path / "b.json").read_text())
@@ -46,6 +48,8 @@ def test_a_bench_of_the_web_port_compares_both_transports_and_bears_a_crowd(
     assert saved["fps_during"] > 0
     assert saved["storm"]["ends"]["cut"] > 0
     assert "the crowd" in said[-1]
+    assert saved["visits"]["count"] == 3
+    assert saved["visits"]["free_slots"] == [1, 1]
 
 
 @pytest.mark.parametrize("values", [{"seconds": 0.0}, {"unpaced_seconds": 0.0}, {"pose_rate_hz": 0.0}])

@@ -157,6 +157,8 @@ async def test_web_streams_are_counted_with_the_others(engine: Engine) -> None:
         text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert values['avatar_streams{transport="web"}'] == "1.0"
+    assert float(values["avatar_web_connections"]) >= 1
+    assert values["avatar_web_connections_refused"] == "0.0"
     assert float(values['avatar_frames_total{source="pose"}']) >= 1
     assert float(values["avatar_pose_to_frame_seconds_count"]) >= 1
 

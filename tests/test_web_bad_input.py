@@ -243,6 +243,17 @@ async def test_a_request_that_is_none_is_named(engine: Engine) -> None:
         assert (await client.http.get("/avatar.v1.AvatarService/GetServerInfo", headers=PROTO)).status_code == 405
 
 
+async def test_a_call_ends_with_the_time_that_its_client_gives_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with web_serving(engine) as (server, client):
+        monkeypatch.setattr(server.sessions, "create", lambda *_: asyncio.sleep(60))
+        body = pb.CreateSessionRequest(portrait=photo(), consent=True).SerializeToString()
+        answer = await client.post("CreateSession", body, **{"Connect-Timeout-Ms": "50"})
+        assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+        assert "CreateSession took longer than the 0.05 s" in answer.json()["message"]
+
+
 async def test_a_body_that_never_comes_is_given_up_and_many_at_once_are_asked_to_come_back(engine: Engine) -> None:
     limits = WebLimits(body_timeout_s=0.3, uploads=1)
     async with web_serving(engine, web_limits=limits) as (_, client):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import sys
 import time
 from collections.abc import Awaitable
@@ -20,6 +21,7 @@ from avatar_sdk.engine import Engine, EngineConfig
 from avatar_sdk.server import Server
 from avatar_sdk.server.config import WebLimits
 from avatar_sdk.server.web.connections import Connections
+from avatar_sdk.server.web.stream import SocketRequests
 
 T = TypeVar("T")
 
@@ -89,6 +91,60 @@ async def test_the_oldest_silent_connection_gives_way_to_a_new_one(engine: Engin
         assert await held[0][0].read() == b""
         for _, writer in held:
             writer.close()
+
+
+async def test_a_socket_that_asks_for_answers_and_reads_none_does_not_fill_the_memory(engine: Engine) -> None:
+    async with web_serving(engine) as (server, client):
+        assert server.web is not None
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", port_of(client)))
+        stream = await client.socket(sock=deaf)
+        stream.socket.transport.pause_reading()
+        stream.socket.transport.write((b"\x89\xfd" + bytes(4) + bytes(125)) * 50_000)
+        connections = server.web.connections
+
+        def waiting_bytes() -> int:
+            return max(transport.get_write_buffer_size() for transport in connections.transports)
+
+        await eventually(lambda: waiting_bytes() > 1 << 16)
+        await asyncio.sleep(0.5)  # time for all that was asked
+        assert waiting_bytes() < 1 << 20
+        stream.socket.transport.abort()
+
+
+async def test_a_message_in_ever_more_pieces_is_cut(engine: Engine) -> None:
+    async with web_serving(engine) as (_, client):
+        created = await client.create()
+        stream = await client.open(created)
+        stream.socket.transport.write(b"\x02\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 100)
+        assert await stream.closed() == 1006
+        await client.open(created)
+
+
+class FullSocket:
+    """Stands for a socket on which everything has arrived already."""
+
+    async def receive(self) -> dict[str, object]:
+        return {"type": "websocket.receive", "bytes": b""}
+
+
+async def test_messages_that_came_all_at_once_leave_others_their_turn() -> None:
+    requests = SocketRequests(FullSocket(), lambda: None)  # type: ignore[arg-type]
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(other())
+    for _ in range(50):
+        await anext(requests)
+    assert turns >= 40
+    beside.cancel()
 
 
 async def test_the_rate_of_new_connections_is_bounded_and_recovers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -168,14 +169,17 @@ async def test_the_own_page_and_allowed_sites_may(engine: Engine) -> None:
 
 async def test_a_site_that_gives_its_name_our_address_does_not_pass_for_our_page(engine: Engine) -> None:
     async with web_serving(engine) as (_, client):
-        for host in ("evil.example:8080", "10.0.0.1", "127.0.0.1.evil.example"):
+        for host in ("evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "[bad"):
             answer = await client.post("GetServerInfo", b"", Host=host, Origin=f"http://{host}")
             assert answer.status_code == 403, host
-            assert "127.0.0.1 or localhost" in answer.json()["message"]
-        for host in ("localhost:8080", "127.0.0.2", "[::1]:8080", "LOCALHOST"):
+            assert "does not go by the name" in answer.json()["message"]
+        for host in ("localhost:8080", "127.0.0.2", "[::1]:8080", "LOCALHOST", "192.168.1.7:8080"):
             assert (await client.post("GetServerInfo", b"", Host=host)).status_code == 200, host
     async with web_serving(engine, allowed_origins=("https://avatar.example",)) as (_, client):
         assert (await client.post("GetServerInfo", b"", Host="avatar.example")).status_code == 200
+    async with web_serving(engine, token="k") as (_, client):
+        given = {"Host": "avatar.example", "Authorization": "Bearer k"}
+        assert (await client.post("GetServerInfo", b"", **given)).status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["*", "example.com", "https://example.com/", "https://example.com/page", ""])
@@ -195,12 +199,20 @@ async def test_with_a_certificate_the_page_and_the_socket_are_encrypted(engine: 
         assert client.url.startswith("https://")
         async with httpx.AsyncClient(verify=trusting, trust_env=False) as browser:
             assert (await browser.get(f"{client.url}v1/info")).json()["model"] == "warp"
-        socket = await client.socket(ssl=trusting, origin=client.url.rstrip("/"))
-        assert socket.socket.subprotocol == "avatar.v1"
+        stream = await client.socket(ssl=trusting, origin=client.url.rstrip("/"))
+        assert stream.socket.subprotocol == "avatar.v1"
     key.write_text("no key")
     with pytest.raises(InvalidConfigError, match="TLS files cannot be read"):
         async with web_serving(engine, certificate=certificate, key=key):
             pass
+
+
+async def test_a_page_that_listens_everywhere_gives_an_address_that_others_can_use(engine: Engine) -> None:
+    async with web_serving(engine, host="0.0.0.0", insecure=True) as (_, client):
+        assert socket.gethostname() in client.url
+        port = client.url.rstrip("/").rpartition(":")[2]
+        async with httpx.AsyncClient(trust_env=False) as browser:
+            assert (await browser.get(f"http://127.0.0.1:{port}/v1/info")).json()["server_tracking"] is False
 
 
 async def test_a_web_port_in_use_is_named_and_the_grpc_port_is_given_back(engine: Engine) -> None:

@@ -24,6 +24,7 @@ from websockets.asyncio.client import connect
 
 from avatar_sdk.bench.service import percentiles_ms
 from avatar_sdk.bench.storm import Storm
+from avatar_sdk.bench.visits import Visits, run_visits
 from avatar_sdk.local_server import LocalServer, LocalServerConfig
 from avatar_sdk.machine import Machine
 from avatar_sdk.pose_feed import SAMPLE_PORTRAIT, SAMPLE_POSES, forth_and_back
@@ -35,6 +36,7 @@ ROUNDS: Final = 3
 WARM_UP_S: Final = 2.0
 STORM_HZ: Final = 1000.0
 STORM_S: Final = 5.0
+VISITS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class WebCost:
         fps_before, fps_during: generated frames a second of a session, alone and while a crowd comes.
         before_ms, during_ms: its latency.
         storm: how the crowd fared.
+        visits: what sessions that came and went left behind.
     """
 
     machine: Machine
@@ -63,6 +66,7 @@ class WebCost:
     before_ms: dict[str, float]
     during_ms: dict[str, float]
     storm: Storm
+    visits: Visits
 
     def __str__(self) -> str:
         def spread(values: dict[str, float]) -> str:
@@ -76,6 +80,7 @@ class WebCost:
                 f"  during it        {self.fps_during:.1f} frames/s, {spread(self.during_ms)} ms",
                 f"  the crowd        {self.storm.visits} connections, {self.storm.rate_hz:.0f} a second: "
                 + ", ".join(f"{count} {end}" for end, count in self.storm.ends.items()),
+                f"  {self.visits}",
             ]
         )
 
@@ -175,8 +180,7 @@ class Service:
 
     async def drive(self, opened: Callable[[], Any], work: Awaitable[T]) -> tuple[Driven, T]:
         """A session of its own, for as long as `work` takes; and what that gives."""
-        created = await self._stub.CreateSession(pb.CreateSessionRequest(portrait=self._photo, consent=True))
-        keys = {"session_id": created.session_id, "resume_token": created.resume_token}
+        keys = await self._create()
         samples: list[int] = []
         async with opened() as pipe:
             await pipe.send(pb.StreamRequest(config=pb.StreamConfig(**keys)))
@@ -195,6 +199,24 @@ class Service:
         if not driven.latencies_us:
             raise TimeoutExceededError("the service generated no frame; `avatar doctor` may say why")
         return driven, done
+
+    async def visit(self) -> None:
+        """A session from its creation over WebSocket and its first frame to its end."""
+        keys = await self._create()
+        async with self.web() as pipe:
+            await pipe.send(pb.StreamRequest(config=pb.StreamConfig(**keys)))
+            await pipe.send(pb.StreamRequest(pose=pose_to_proto(PoseReader(SAMPLE_POSES)[0], 1)))
+            while (await pipe.receive()).WhichOneof("message") != "frame":
+                pass
+        await self._stub.DeleteSession(pb.DeleteSessionRequest(**keys))
+
+    async def free_slots(self) -> int:
+        """Sessions that the service could still hold."""
+        return int((await self._stub.GetServerInfo(pb.GetServerInfoRequest())).free_sessions)
+
+    async def _create(self) -> dict[str, Any]:
+        created = await self._stub.CreateSession(pb.CreateSessionRequest(portrait=self._photo, consent=True))
+        return {"session_id": created.session_id, "resume_token": created.resume_token}
 
     async def _drive(self, pipe: Pipe) -> None:
         due_s = asyncio.get_running_loop().time()
@@ -240,6 +262,7 @@ async def _measure(server: LocalServer, machine: Machine, model: str, seconds: f
                 latencies_us += driven.latencies_us
         before, _ = await service.drive(service.web, asyncio.sleep(STORM_S))
         during, storm = await service.drive(service.web, _crowd(server))
+        visits = await run_visits(server, service.visit, service.free_slots, VISITS)
     grpc_ms, web_ms = percentiles_ms(over_grpc), percentiles_ms(over_web)
     return WebCost(
         machine,
@@ -253,6 +276,7 @@ async def _measure(server: LocalServer, machine: Machine, model: str, seconds: f
         percentiles_ms(before.latencies_us),
         percentiles_ms(during.latencies_us),
         storm,
+        visits,
     )
 
 

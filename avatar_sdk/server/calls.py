@@ -202,8 +202,12 @@ class Calls:
         self.draining = True
         for entry in self.sessions.all:
             entry.live.farewell(self.config.drain_grace_s)
+        await self.streams_ended(self.config.drain_grace_s)
+
+    async def streams_ended(self, patience_s: float) -> None:
+        """Returns when no stream is left, or after `patience_s` seconds."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.drain_grace_s):
+            async with asyncio.timeout(patience_s):
                 await self._streamless.wait()
 
     # Admission

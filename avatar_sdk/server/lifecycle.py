@@ -164,6 +164,7 @@ class Server:
         await self.calls.drain()
         await self.sessions.close()
         if self.web is not None:
+            await self.calls.streams_ended(LAST_WORDS_S)
             await self.web.stop()
         if self._grpc is not None:
             await self._grpc.stop(LAST_WORDS_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Final
@@ -41,6 +41,10 @@ class Metrics:
         self._frames_dropped = Counter(
             "avatar_frames_dropped", "Frames made for a client that was not ready for them.", registry=self.registry
         )
+        self._web_open = Gauge("avatar_web_connections", "Open connections to the web port.", registry=self.registry)
+        self._web_refused = Gauge(
+            "avatar_web_connections_refused", "Connections to the web port that were too many.", registry=self.registry
+        )
         self._counted: WeakKeyDictionary[LiveSession, tuple[int, int]] = WeakKeyDictionary()
         self._http: tuple[WSGIServer, Thread] | None = None
         self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
@@ -49,6 +53,11 @@ class Metrics:
         """Reads the gauges from `sessions` whenever they are asked for."""
         self._sessions.set_function(lambda: len(sessions))
         self._free.set_function(lambda: sessions.engine.free_slots)
+
+    def watch_web(self, opened: Callable[[], int], refused: Callable[[], int]) -> None:
+        """Asks for the web port's connections, open and refused since it started, whenever the gauges are read."""
+        self._web_open.set_function(opened)
+        self._web_refused.set_function(refused)
 
     def frame(self, frame: SentFrame) -> None:
         """A frame was made."""

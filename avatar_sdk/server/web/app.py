@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from avatar_sdk.server.web import info, page, stream, unary
 from avatar_sdk.server.web.headers import SecurityHeaders
-from avatar_sdk.server.web.origins import OriginCheck
+from avatar_sdk.server.web.origins import OriginCheck, own_names
 from avatar_sdk.server.web.service import WebService
 
 METHODS: Final = ("GET", "POST", "DELETE", "PATCH")
@@ -22,6 +22,7 @@ TOLD_HEADERS: Final = ("Location", "Link", "Retry-After", "WWW-Authenticate")
 def make_app(service: WebService) -> Starlette:
     """The application. A part with routes of its own adds them before those of the page, which take what is left."""
     config = service.calls.config
+    names = None if config.token else own_names(config.host)
     routes: list[BaseRoute] = [
         *unary.routes(service),
         *stream.routes(service),
@@ -30,7 +31,7 @@ def make_app(service: WebService) -> Starlette:
     ]
     middleware = [
         Middleware(SecurityHeaders),
-        Middleware(OriginCheck, allowed=config.allowed_origins, local=config.loopback),
+        Middleware(OriginCheck, allowed=config.allowed_origins, names=names),
         Middleware(
             CORSMiddleware,
             allow_origins=config.allowed_origins,

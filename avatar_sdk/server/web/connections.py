@@ -19,6 +19,8 @@ from avatar_sdk.server.config import WebLimits
 log = structlog.get_logger(__name__)
 
 MOST_HEAD_BYTES: Final = 64 << 10
+MOST_PIECES: Final = 64
+"""Frames that one WebSocket message may be cut into."""
 LOOK_S: Final = 1.0
 CLOSING_S: Final = 5.0
 """How long a connection that is being closed may take to read what is still under way to it."""
@@ -56,6 +58,11 @@ class Connections:
     def __len__(self) -> int:
         return len(self._seen)
 
+    @property
+    def transports(self) -> tuple[asyncio.Transport, ...]:
+        """Every open connection."""
+        return tuple(self._seen)
+
     def start(self) -> None:
         """Looks after the connections from now on."""
         self._counted_s = _now_s()
@@ -66,7 +73,7 @@ class Connections:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        for transport in tuple(self._seen):
+        for transport in self.transports:
             transport.abort()
 
     def admit(self) -> bool:
@@ -203,6 +210,19 @@ class SocketConnection(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+
+    def handle_ping(self) -> None:
+        """Answers, unless the other end does not even read what it asked for: answers must not pile up."""
+        answer = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(answer))
+
+    def handle_cont(self, event: Any) -> None:
+        """Cuts a message that comes in ever more pieces, which may all be empty."""
+        if len(self.frames) >= MOST_PIECES:
+            self.transport.abort()
+        else:
+            super().handle_cont(event)
 
     def keepalive_timeout(self) -> None:
         """Nobody is there to read a goodbye."""

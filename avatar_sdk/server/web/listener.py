@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 MOST_SOCKET_MESSAGE_BYTES: Final = 4 * MAX_STREAM_MESSAGE_BYTES
 """Room for a message that is too large, so that it meets our typed error; beyond, the transport closes with 1009."""
 PING_S: Final = 20.0
+ANYWHERE: Final = ("0.0.0.0", "::")
+"""Every address of this machine; nobody can be sent there."""
 ACCEPTED_AT_ONCE: Final = 16
 """Connections taken in one turn of the event loop: frames of running sessions must not wait behind a crowd."""
 WAITING_AT_THE_DOOR: Final = 1024
@@ -98,7 +100,7 @@ class WebListener:
                 f"{host}:{port} cannot be bound for the page ({why}); choose another --web-port, or --no-web",
                 field="web_port",
             ) from error
-        name = f"[{host}]" if ":" in host else host
+        name = socket.gethostname() if host in ANYWHERE else f"[{host}]" if ":" in host else host
         self.url = f"{'https' if self.config.certificate else 'http'}://{name}:{self._door.getsockname()[1]}/"
 
     async def start(self) -> None:
@@ -124,8 +126,10 @@ class WebListener:
             ssl_keyfile=config.key,
         )
         settings.load()
-        self.connections.start()
-        self._server = server = _Uvicorn(settings, door, self.connections)
+        connections = self.connections
+        connections.start()
+        self.service.calls.metrics.watch_web(lambda: len(connections), lambda: connections.refused)
+        self._server = server = _Uvicorn(settings, door, connections)
         self._serving = asyncio.create_task(server.serve(), name="web")
         while not server.started and not self._serving.done():
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ drive the service on the user's own machine.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,21 +20,20 @@ from avatar_sdk.server.web.answers import error_answer
 
 FORBIDDEN: Final = 403
 PORTS: Final = {"http": 80, "https": 443}
-LOCAL_NAMES: Final = frozenset({"localhost"})
 
 
 class OriginCheck:
     """Answers 403 to requests and sockets of pages that are not allowed, before anything else happens.
 
-    With `local`, the server is one that only this machine can reach; then the name it is called by must be this
-    machine's, or a site could give its own name our address and pass for our page.
+    With `names`, the server may be called by an address, by one of these names, or by that of an allowed site, and by
+    no other: a site could give its own name our address, and its page would pass for ours. None = by any name, which
+    is for servers that ask for a token.
     """
 
-    def __init__(self, app: ASGIApp, allowed: Collection[str], local: bool) -> None:
+    def __init__(self, app: ASGIApp, allowed: Collection[str], names: Collection[str] | None) -> None:
         self._app = app
         self._allowed = {origin.lower() for origin in allowed}
-        self._allowed_hosts = {_host(origin) for origin in self._allowed}
-        self._local = local
+        self._names = None if names is None else {*names, *(_host(origin)[0] for origin in self._allowed)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers it."""
@@ -45,22 +45,30 @@ class OriginCheck:
 
     def _wrong(self, headers: Headers) -> str:
         host, origin = headers.get("host", "").lower(), headers.get("origin", "").lower()
-        if self._local and host and not self._is_local(host):
-            return f"the service is asked for as {host!r} and listens on this machine only; use 127.0.0.1 or localhost"
+        if host and not self._is_ours(host):
+            return (
+                f"this service does not go by the name of {host!r}; call it by its address, by localhost on its own "
+                f"machine, or start it with --allow-origin http://{host}"
+            )
         if not origin or origin in self._allowed or _is_page_of(origin, host):
             return ""
         return f"pages of {origin!r} may not call this service; start it with --allow-origin {origin}"
 
-    def _is_local(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
-        if name in LOCAL_NAMES or any(
-            _host(f"{scheme}://{host}") in self._allowed_hosts for scheme in ("http", "https")
-        ):
+    def _is_ours(self, host: str) -> bool:
+        name = _host(f"http://{host}")[0]
+        if self._names is None or name in self._names:
             return True
         try:
-            return ipaddress.ip_address(name).is_loopback
+            ipaddress.ip_address(name)
         except ValueError:
             return False
+        return True
+
+
+def own_names(host: str) -> set[str]:
+    """What a server that listens on `host` may be called."""
+    machine = socket.gethostname().lower()
+    return {"localhost", host.lower(), machine, f"{machine.partition('.')[0]}.local"}
 
 
 def _is_page_of(origin: str, host: str) -> bool:

@@ -52,6 +52,9 @@ class SocketRequests:
         Raises:
             InvalidInputError: a message is too large, or no StreamRequest.
         """
+        await asyncio.sleep(
+            0
+        )  # what has arrived already would else be taken in one turn of the loop, however much it is
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise StopAsyncIteration

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from avatar_client._gen import avatar_pb2 as pb
-from avatar_client.errors import InvalidInputError, NoCapacityError
+from avatar_client.errors import InvalidInputError, NoCapacityError, TimeoutExceededError
 from google.protobuf.message import DecodeError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +29,8 @@ CALLS: Final = {
 BY_RESUME_TOKEN: Final = frozenset({"UpdateSession", "DeleteSession"})
 """Calls that the session's own token opens."""
 BUSY_S: Final = 1.0
+MOST_TIMEOUT_DIGITS: Final = 10
+"""As the Connect protocol has it."""
 
 
 class UnaryCalls:
@@ -71,7 +74,14 @@ class UnaryCalls:
             parsed: Any = message.FromString(body)
         except DecodeError as error:
             raise InvalidInputError(f"the body is no {name}Request: {error}", field="message") from error
-        answer: Any = await call(self._service.calls, parsed)
+        patience_s = _patience_s(request.headers.get("connect-timeout-ms", ""))
+        try:
+            async with asyncio.timeout(patience_s):
+                answer: Any = await call(self._service.calls, parsed)
+        except TimeoutError as error:
+            raise TimeoutExceededError(
+                f"{name} took longer than the {patience_s:g} s that the client gave it"
+            ) from error
         return Response(answer.SerializeToString(), media_type=PROTO, headers={"Cache-Control": "no-store"})
 
     @contextmanager
@@ -85,6 +95,11 @@ class UnaryCalls:
             yield
         finally:
             self._uploads -= 1
+
+
+def _patience_s(milliseconds: str) -> float | None:
+    """What `Connect-Timeout-Ms` says; None = as long as it takes."""
+    return int(milliseconds) / 1000 if milliseconds.isdecimal() and len(milliseconds) <= MOST_TIMEOUT_DIGITS else None
 
 
 def routes(service: WebService) -> list[BaseRoute]:
