@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -25,6 +27,14 @@ CLIENT = ROOT / "clients/typescript"
 TOOLS = ROOT / "node_modules/.bin"
 SIZE_PX = 128
 KEY = "a key of the server"
+AROUND_EXAMPLES = """
+declare const fileInput: HTMLInputElement, call: RTCPeerConnection, peerConnection: RTCPeerConnection;
+declare const process: { env: Record<string, string> };
+declare function readFile(path: string): Promise<Uint8Array>;
+declare function nextPose(): import("@avatar-sdk/client").Pose;
+declare function publish(picture: Uint8Array): Promise<void>;
+"""
+"""What the examples in the READMEs take for granted."""
 
 pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (TOOLS / "vitest").exists(),
@@ -90,6 +100,30 @@ def test_the_package_holds_what_was_built_and_nothing_else() -> None:
     for entry, places in manifest["exports"].items():
         if isinstance(places, dict) and Path(CLIENT / places["@avatar-sdk/source"]).exists():
             assert {places["types"][2:], places["default"][2:]} <= files, entry
+
+
+@pytest.mark.parametrize("page", ["README.md", "clients/typescript/README.md"])
+def test_the_examples_in_the_readme_fit_the_client(page: str) -> None:
+    fenced = re.findall(r"```ts\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    examples = [example for example in fenced if example.startswith("import")]  # the others are pieces of one
+    assert examples
+    with tempfile.TemporaryDirectory(dir=CLIENT, prefix=".examples-") as folder:
+        for number, example in enumerate(examples):
+            (Path(folder) / f"{number}.mts").write_text(AROUND_EXAMPLES + example)
+        options = (
+            "--ignoreConfig",
+            "--noEmit",
+            "--types",
+            "",
+            "--target",
+            "es2022",
+            "--module",
+            "nodenext",
+            "--strict",
+            "false",
+            "--skipLibCheck",
+        )
+        tool("tsc", *options, "--customConditions", "@avatar-sdk/source", *map(str, Path(folder).iterdir()))
 
 
 def test_it_bears_the_one_version() -> None:
