@@ -107,7 +107,12 @@ def check_video_memory(
     def fits(other: GeneratorConfig) -> bool:
         return video_memory(other, codec, resolution, how, devices).total <= free
 
-    windows = [n for n in range(config.window - 1, 0, -1) if fits(replace(config, window=n))]
+    rest = memory.total - memory.cache
+    windows = [
+        window
+        for window in range(config.window - 1, 0, -1)
+        if rest + cache_bytes(replace(config, window=window), how.dtype, how.fp8_cache, devices) <= free
+    ]
     if windows:
         hint = f"a window of {windows[0]} latents fits"
     else:
