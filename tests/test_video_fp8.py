@@ -13,7 +13,7 @@ from video_models import CODECS, GENERATOR, GENERATORS, codec_of, generator_of  
 
 from avatar_sdk.model.video_presets import Resolution  # noqa: E402
 from avatar_sdk.runtime.torch.video.config import VideoConfig  # noqa: E402
-from avatar_sdk.runtime.torch.video.fidelity import compare_precision  # noqa: E402
+from avatar_sdk.runtime.torch.video.fidelity import PrecisionError, precision_error, trace  # noqa: E402
 from avatar_sdk.runtime.torch.video.fp8 import FP8, Fp8Linear, quantised, use_fp8  # noqa: E402
 from avatar_sdk.runtime.torch.video.memory import cache_bytes  # noqa: E402
 from avatar_sdk.runtime.torch.video.stream import VideoStream  # noqa: E402
@@ -65,11 +65,13 @@ def test_the_error_is_measured_against_the_same_stream_in_full_precision(kind: s
         generator, set_up = generator_of(config), replace(FLOAT, **how)
         return VideoStream(use_fp8(generator) if set_up.fp8 else generator, codec_of(CODECS["taehv"]), SIZE, set_up)
 
-    same = compare_precision(stream(), stream(), latents=3)
+    def error(latents: int, **how: bool) -> PrecisionError:
+        return precision_error(trace(stream(), latents), trace(stream(**how), latents))
+
+    same = error(3)
     assert same.first == same.last == 0
     products, cache, both = (
-        compare_precision(stream(), stream(**how), latents=6)
-        for how in ({"fp8": True}, {"fp8_cache": True}, {"fp8": True, "fp8_cache": True})
+        error(6, **how) for how in ({"fp8": True}, {"fp8_cache": True}, {"fp8": True, "fp8_cache": True})
     )
     assert 1e-3 < products.first < 0.1
     assert 1e-4 < cache.last < 0.1

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from avatar_sdk.model.inputs import noise, slot_bias
@@ -65,7 +65,7 @@ class Feed:
         """Fills a row on the host."""
         config = self._config
         shoulders = np.zeros((2, 2), np.float32) if motion.shoulders is None else motion.shoulders
-        parts = (
+        parts: tuple[ArrayLike, ...] = (
             motion.landmarks,
             motion.head_scale,
             motion.head_rotation,

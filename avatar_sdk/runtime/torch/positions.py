@@ -28,10 +28,10 @@ class Positions:
         self._frequency = ROPE_BASE ** (-np.arange(0, time, 2, dtype=np.float64) / time)
         self._spatial = [torch.tensor(part[:, time:], device=device) for part in rope(config, 0)]
 
-    def halves(self, frame: int) -> tuple[NDArray[np.float64], ...]:
+    def halves(self, frame: int) -> list[NDArray[np.float64]]:
         """Cos and sin of the frame's temporal angles, then of its sink's, (angles,) each."""
         own, sink = (place * self._frequency for place in (float(frame), float(sink_frame(self._config, frame))))
-        return np.cos(own), np.sin(own), np.cos(sink), np.sin(sink)
+        return [np.cos(own), np.sin(own), np.cos(sink), np.sin(sink)]
 
     def tables(self, halves: tuple[Tensor, ...]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """(cos, sin) of the frame and of its sink, (B, 1, T, K) each, from `halves` (B, angles) on the device."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from avatar_client.errors import InvalidConfigError
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from avatar_sdk.model.inputs import noise
@@ -75,8 +75,9 @@ class VideoFeed:
         """
         pictures, floats, whole = (page[turn] for page in self._np)
         pictures[: len(frames)] = frames
+        parts: list[ArrayLike] = [eps, *self._positions.halves(position)]
         start = 0
-        for part, size in zip((eps, *self._positions.halves(position)), self._sizes, strict=True):
+        for part, size in zip(parts, self._sizes, strict=True):
             floats[start : start + size] = np.ravel(part)
             start += size
         whole[:] = place

@@ -30,21 +30,36 @@ class PrecisionError:
     latents: int
 
 
-def compare_precision(whole: VideoStream, small: VideoStream, latents: int, seed: int = 0) -> PrecisionError:
-    """Runs both streams on the same random frames; both are begun anew."""
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a stream made of given frames.
+
+    Attributes:
+        latents: (1, C, H, W) float32 each.
+        frame: (H, W, 3) uint8, the last.
+    """
+
+    latents: list[Tensor]
+    frame: NDArray[np.uint8]
+
+
+def trace(stream: VideoStream, latents: int, seed: int = 0) -> Trace:
+    """Runs a stream on random frames, the same for the same seed; it is begun anew."""
     rng = np.random.default_rng(seed)
-    height, width = whole.step.frames.shape[1:3]
-    portrait = rng.integers(0, 256, (height, width, 3), np.uint8)
-    text = random_text(whole)
-    for stream in (whole, small):
-        stream.begin(portrait, text, seed)
-    errors, shown = [], 0.0
+    height, width = stream.step.frames.shape[1:3]
+    stream.begin(rng.integers(0, 256, (height, width, 3), np.uint8), random_text(stream), seed)
+    made = []
     for k in range(latents):
-        frames = rng.integers(0, 256, (FRAMES if k else 1, height, width, 3), np.uint8)
-        a, b = (_last(stream, frames) for stream in (small, whole))
-        errors.append(float((a[0] - b[0]).norm() / b[0].norm()))
-        shown = float(np.abs(a[1].astype(int) - b[1]).mean())
-    return PrecisionError(errors[0], errors[-1], shown, latents)
+        drawn = stream.advance(rng.integers(0, 256, (FRAMES if k else 1, height, width, 3), np.uint8))
+        made.append(stream.step.latent.detach().float().cpu().clone())
+    return Trace(made, drawn[-1].copy())
+
+
+def precision_error(whole: Trace, small: Trace) -> PrecisionError:
+    """How far `small` is from `whole`, made of the same frames."""
+    errors = [float((a - b).norm() / b.norm()) for a, b in zip(small.latents, whole.latents, strict=True)]
+    grey_levels = float(np.abs(small.frame.astype(int) - whole.frame).mean())
+    return PrecisionError(errors[0], errors[-1], grey_levels, len(errors))
 
 
 def random_text(stream: VideoStream, seed: int = 0) -> Tensor | None:
@@ -53,9 +68,3 @@ def random_text(stream: VideoStream, seed: int = 0) -> Tensor | None:
     if not config.text_dim:
         return None
     return torch.randn(config.text_tokens or 1, config.text_dim, generator=torch.Generator().manual_seed(seed))
-
-
-def _last(stream: VideoStream, frames: NDArray[np.uint8]) -> tuple[Tensor, NDArray[np.uint8]]:
-    """The latent and the last frame of a step."""
-    drawn = stream.advance(frames)[-1].copy()
-    return stream.step.latent.detach().float().cpu().clone(), drawn

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import torch
@@ -76,7 +77,7 @@ def video_memory(
     crossed = config.text_tokens if config.streams == 1 else 0
     widest = max(m.numel() for m in (*streams[1].memories, torch.empty(1, device="meta")))
     return VideoMemory(
-        generator=sum(math.prod(shape) * _width(name, how) for name, shape in generator_shapes(config).items()),
+        generator=_generator_bytes(config, how),
         codec=sum(weight.numel() for weight in network.parameters()) * size,
         cache=cache_bytes(config, dtype, how.fp8_cache, devices),
         text=2 * config.depth * crossed * config.dim * size,
@@ -141,7 +142,12 @@ def _at_this_size(config: GeneratorConfig, resolution: Resolution) -> Mapping[st
     return made
 
 
-def _width(name: str, how: VideoConfig) -> int:
+@cache
+def _generator_bytes(config: GeneratorConfig, how: VideoConfig) -> int:
+    return sum(math.prod(shape) * weight_bytes(name, how) for name, shape in generator_shapes(config).items())
+
+
+def weight_bytes(name: str, how: VideoConfig) -> int:
     """Bytes per number of a generator's weight."""
     if stays_float32(name):
         return 4

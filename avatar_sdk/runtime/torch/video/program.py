@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from avatar_sdk.model.video.config import FRAMES
 from avatar_sdk.runtime.torch.program import WARM_UPS
 from avatar_sdk.runtime.torch.video.config import VideoConfig
 from avatar_sdk.runtime.torch.video.feed import TURNS
-from avatar_sdk.runtime.torch.video.step import Kind, Mark, VideoStep
+from avatar_sdk.runtime.torch.video.step import Kind, VideoStep
 
 Pixels = NDArray[np.uint8]
 COUNTS: Final = {Kind.FIRST: 1, Kind.WARMING: FRAMES, Kind.FULL: FRAMES}
@@ -105,18 +105,6 @@ class VideoProgram:
         """Whether a step whose first frame was fetched made a latent that is a number."""
         return bool(self._healthy[turn])
 
-    def marked(self, turn: int, kind: Kind, mark: Mark) -> None:
-        """A step without graphs or overlap, on the current stream, whose stages `mark` is told of."""
-        self.step.feed.upload(turn)
-        mark("upload")
-        self.step.predict(kind, mark)
-        self.step.show()
-        for _ in self.step.render(kind):
-            pass
-        mark("decode")
-        self._pages[turn].copy_(self.step.frames, non_blocking=True)
-        mark("fetch")
-
     def _whole(self, kind: Kind) -> None:
         self.step.predict(kind)
         self.step.show()
@@ -142,7 +130,19 @@ class VideoProgram:
             graph.replay()
 
 
-def _captured(work: Callable[[], object], pool: tuple[int, int], stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+def replayable(work: Callable[[], object], how: VideoConfig) -> Callable[[], object]:
+    """Work of static shapes alone, captured where `how` has graphs; it is run a few times for that."""
+    if not (how.is_cuda and how.graphs):
+        return work
+    stream = torch.cuda.Stream(how.device)
+    torch.cuda.synchronize()
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            work()
+    return _captured(work, torch.cuda.graph_pool_handle(), stream).replay
+
+
+def _captured(work: Callable[[], object], pool: Any, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool, stream=stream):
         work()

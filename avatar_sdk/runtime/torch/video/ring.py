@@ -118,7 +118,8 @@ class Rings:
         self._places = torch.arange(self.length, device=device)
         self.sink_rows = self._places[self.ahead : self.ahead + self.tokens]
         self._offsets = self._places[self.ahead + self.tokens : self.ahead + 2 * self.tokens]
-        self.rows, self.mask = self._offsets, None
+        self.rows = self._offsets
+        self.mask: Tensor | None = None
         self.sink_keys: list[Tensor] = []
 
     def begin(self, sinks: Sequence[Sink], prompts: Sequence[Prompt] | None) -> None:

@@ -6,7 +6,7 @@ while the window is `WARMING` a mask hides its empty slots; once it is `FULL` th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
@@ -23,9 +23,6 @@ from avatar_sdk.runtime.torch.video.config import VideoConfig
 from avatar_sdk.runtime.torch.video.feed import Pixels, VideoFeed
 from avatar_sdk.runtime.torch.video.ring import Rings
 
-Mark = Callable[[str], None]
-"""Told the name of a stage when all of its work has been given to the device."""
-
 
 class Kind(Enum):
     """Shape of a step."""
@@ -33,10 +30,6 @@ class Kind(Enum):
     FIRST = "first"
     WARMING = "warming"
     FULL = "full"
-
-
-def silent(stage: str) -> None:
-    """A `Mark` that tells nobody."""
 
 
 WHITE: Final = 255
@@ -52,6 +45,7 @@ class VideoStep:
         shown: likewise, what is decoded.
         frames: (4, H, W, 3) uint8 RGB, what the decoder drew last; only the first after a stream's first latent.
         finite: () bool, whether the newest latent is.
+        prompts: what the text is to every block, or None.
     """
 
     def __init__(
@@ -68,7 +62,7 @@ class VideoStep:
         self.shown = torch.zeros_like(self.latent)
         self.frames = torch.zeros(FRAMES, height, width, 3, dtype=torch.uint8, device=device)
         self.finite = torch.ones((), dtype=torch.bool, device=device)
-        self._prompts: list[Prompt] | None = None
+        self.prompts: list[Prompt] | None = None
         self._pure_noise = torch.ones(1, device=device)
         self._no_frame = torch.zeros(1, dtype=torch.int64, device=device)
         self._no_bias = torch.zeros(1, device=device, dtype=how.dtype)
@@ -78,48 +72,52 @@ class VideoStep:
         with torch.inference_mode():
             text_BSD = None if text_SD is None else text_SD[None].to(self._how.device)
             prompts = None if text_BSD is None else self.generator.prompt(text_BSD)
-            if self._prompts is None or prompts is None:
-                self._prompts = prompts
+            if self.prompts is None or prompts is None:
+                self.prompts = prompts
             else:
-                for held, new in zip(self._prompts, prompts, strict=True):  # in place: graphs read these addresses
+                for held, new in zip(self.prompts, prompts, strict=True):  # in place: graphs read these addresses
                     held.keys.copy_(new.keys)
                     held.values.copy_(new.values)
             frame = torch.from_numpy(portrait)[None].to(self._how.device)
             condition = self.codec.condition.first(self._planes(frame), self._seen)
-            self.rings.begin(self.generator.sink(condition.float(), self._prompts), self._prompts)
+            self.rings.begin(self.generator.sink(condition.float(), self.prompts), self.prompts)
             self._seen.reset()
             self._drawn.reset()
             self.latent.zero_()
 
-    def predict(self, kind: Kind, mark: Mark = silent) -> None:
+    def predict(self, kind: Kind) -> None:
         """Condition and generator. Mutates `latent`, the rings and what the condition's encoder remembers."""
-        given = self.feed.read()
+        self.generate(self.condition(kind), kind)
+
+    def condition(self, kind: Kind) -> Tensor:
+        """The warped frames as the generator takes them, (1, C, H, W) float32."""
         with torch.inference_mode():
             encoder = self.codec.condition
             if kind is Kind.FIRST:
-                condition = encoder.first(self._planes(self.feed.frames[:1]), self._seen)
-            else:
-                condition = encoder.later(self._planes(self.feed.frames), self._seen)
-            mark("condition")
+                return encoder.first(self._planes(self.feed.frames[:1]), self._seen).float()
+            return encoder.later(self._planes(self.feed.frames), self._seen).float()
+
+    def generate(self, condition_BCHW: Tensor, kind: Kind) -> None:
+        """The next latent. Mutates `latent` and the rings."""
+        with torch.inference_mode():
+            given, part = self.feed.read(), self.rings.part
             self.rings.turn_to(given.slot, None if kind is Kind.FULL else given.seen)
-            part = self.rings.part
             own = given.own if part is None else (given.own[0][:, :, part.tokens], given.own[1][:, :, part.tokens])
             v_BCHW = self.generator(
                 given.noise,
                 self.latent,
-                condition.float(),
+                condition_BCHW,
                 self._pure_noise,
                 self._no_frame,
                 self.rings.sinks(),
                 self.rings.layers,
                 ropes=(own, given.sink),
                 bias=self._no_bias,
-                prompts=self._prompts,
+                prompts=self.prompts,
                 share=part,
             )
             self.latent.copy_(one_step(given.noise, v_BCHW.float()))
             self.finite.copy_(self.latent.isfinite().all())
-            mark("generator")
 
     def show(self) -> None:
         """Hands the newest latent to the decoder."""

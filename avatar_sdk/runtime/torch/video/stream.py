@@ -23,7 +23,7 @@ from avatar_sdk.runtime.torch.video.feed import TURNS
 from avatar_sdk.runtime.torch.video.program import COUNTS, VideoProgram
 from avatar_sdk.runtime.torch.video.ring import Rings, text_keys
 from avatar_sdk.runtime.torch.video.sequence import SequencePart
-from avatar_sdk.runtime.torch.video.step import Kind, Mark, VideoStep
+from avatar_sdk.runtime.torch.video.step import Kind, VideoStep
 
 Pixels = NDArray[np.uint8]
 
@@ -129,13 +129,6 @@ class VideoStream:
         """`submit` and `fetch`."""
         self.submit(frames)
         return list(self.fetch())
-
-    def measured(self, frames: Pixels, mark: Mark) -> None:
-        """A step stage by stage, without graphs or overlap; `mark` is told of its stages."""
-        assert not self._under_way, "nothing may be under way"
-        turn, kind = self._write(frames)
-        self.program.marked(turn, kind, mark)
-        self._index += 1
 
     def skip_to(self, at: int) -> None:
         """The next latent's position in time; what is remembered keeps its own. For measuring late positions."""

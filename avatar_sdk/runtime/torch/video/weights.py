@@ -99,10 +99,9 @@ def placed(generator: Generator, codec: VideoCodec, how: VideoConfig) -> tuple[G
     codec = codec.to(how.device, how.dtype).eval().requires_grad_(False)
     if how.is_cuda:
         for module in codec.modules():  # what cuDNN's tensor-core convolutions read
-            if isinstance(module, nn.Conv2d):
-                module.to(memory_format=torch.channels_last)
-            elif isinstance(module, nn.Conv3d):
-                module.to(memory_format=torch.channels_last_3d)
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
+                last = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
+                module.weight.data = module.weight.data.contiguous(memory_format=last)
     if how.fp8:
         use_fp8(generator)
     if how.compiled:
