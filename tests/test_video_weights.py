@@ -14,11 +14,12 @@ from video_models import CODECS, GENERATOR, codec_of, generator_of, save_part  #
 
 from avatar_sdk.model.generator import generator_shapes  # noqa: E402
 from avatar_sdk.model.video.config import VIDEO_CODECS  # noqa: E402
+from avatar_sdk.model.video.streaming import decode_clip, encode_clip  # noqa: E402
 from avatar_sdk.model.video_presets import RESOLUTIONS, VIDEO_PRESETS, Resolution  # noqa: E402
 from avatar_sdk.runtime.torch.config import check_device  # noqa: E402
 from avatar_sdk.runtime.torch.video.config import VideoConfig  # noqa: E402
 from avatar_sdk.runtime.torch.video.memory import GIB, cache_bytes, check_video_memory, video_memory  # noqa: E402
-from avatar_sdk.runtime.torch.video.weights import load_parts, random_parts  # noqa: E402
+from avatar_sdk.runtime.torch.video.weights import channels_last, load_parts, random_parts  # noqa: E402
 
 SIZE = Resolution(48, 32)
 FLOAT = VideoConfig(precision="float32")
@@ -123,3 +124,16 @@ def test_random_weights_are_the_size_that_was_counted(how: VideoConfig) -> None:
     assert bool((codec.decoder.std > 0).all())
     same, _ = random_parts(GENERATOR, CODECS["wan"], how)
     assert torch.equal(same.head.weight, generator.head.weight)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", CODECS)
+def test_the_order_in_which_kernels_lie_changes_no_picture(name: str) -> None:
+    codec, ordered = codec_of(CODECS[name]), codec_of(CODECS[name])
+    channels_last(ordered)
+    rng = torch.Generator().manual_seed(0)
+    latents, clip = torch.randn(1, 3, 16, 4, 6, generator=rng), torch.rand(1, 9, 3, 32, 48, generator=rng)
+    drawn, again = (decode_clip(part.decoder, latents, 32, 48) for part in (codec, ordered))
+    assert torch.allclose(drawn, again, atol=1e-5)
+    made, once_more = (encode_clip(part.condition, clip) for part in (codec, ordered))
+    assert torch.allclose(made, once_more, atol=1e-4)

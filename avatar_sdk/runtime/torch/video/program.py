@@ -144,6 +144,7 @@ def replayable(work: Callable[[], object], how: VideoConfig) -> Callable[[], obj
 
 def _captured(work: Callable[[], object], pool: Any, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool, stream=stream):
+    # What other threads of a service do with CUDA meanwhile is nothing to this capture.
+    with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
         work()
     return graph

@@ -145,7 +145,8 @@ class Rings:
         self.rows = self._offsets + slot * self.tokens
         self.mask = None
         if seen is not None:
-            self.mask = torch.where(self._places < seen, 0.0, float(MASKED)).to(self._dtype)[None, None, None]
+            # By arithmetic: a number chosen by `where` comes from the host, which a CUDA graph cannot hold.
+            self.mask = ((self._places >= seen).to(self._dtype) * float(MASKED))[None, None, None]
 
     def at(self, index: int) -> tuple[int, int]:
         """Slot of a stream's frame, counted from 0, and how many keys it may see."""

@@ -98,16 +98,21 @@ def placed(generator: Generator, codec: VideoCodec, how: VideoConfig) -> tuple[G
     generator = generator.lower(how.dtype).to(how.device).eval().requires_grad_(False)
     codec = codec.to(how.device, how.dtype).eval().requires_grad_(False)
     if how.is_cuda:
-        for module in codec.modules():  # what cuDNN's tensor-core convolutions read
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
-                last = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
-                module.weight.data = module.weight.data.contiguous(memory_format=last)
+        channels_last(codec)
     if how.fp8:
         use_fp8(generator)
     if how.compiled:
         for block in generator.blocks:
             block.compile(dynamic=False)
     return generator, codec
+
+
+def channels_last(codec: VideoCodec) -> None:
+    """Kernels in the order that tensor-core convolutions read; what comes out is the same. Mutates the codec."""
+    for module in codec.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            last = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
+            module.weight.data = module.weight.data.contiguous(memory_format=last)
 
 
 def _header(path: Path, part: str) -> PartHeader:
