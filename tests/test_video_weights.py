@@ -17,9 +17,12 @@ from avatar_sdk.model.video.config import VIDEO_CODECS  # noqa: E402
 from avatar_sdk.model.video.streaming import decode_clip, encode_clip  # noqa: E402
 from avatar_sdk.model.video_presets import RESOLUTIONS, VIDEO_PRESETS, Resolution  # noqa: E402
 from avatar_sdk.runtime.torch.config import check_device  # noqa: E402
+from avatar_sdk.runtime.torch.video import weights  # noqa: E402
 from avatar_sdk.runtime.torch.video.config import VideoConfig  # noqa: E402
+from avatar_sdk.runtime.torch.video.fidelity import precision_error, trace  # noqa: E402
 from avatar_sdk.runtime.torch.video.memory import GIB, cache_bytes, check_video_memory, video_memory  # noqa: E402
-from avatar_sdk.runtime.torch.video.weights import channels_last, load_parts, random_parts  # noqa: E402
+from avatar_sdk.runtime.torch.video.stream import VideoStream  # noqa: E402
+from avatar_sdk.runtime.torch.video.weights import channels_last, load_parts, placed, random_parts  # noqa: E402
 
 SIZE = Resolution(48, 32)
 FLOAT = VideoConfig(precision="float32")
@@ -137,3 +140,22 @@ def test_the_order_in_which_kernels_lie_changes_no_picture(name: str) -> None:
     assert torch.allclose(drawn, again, atol=1e-5)
     made, once_more = (encode_clip(part.condition, clip) for part in (codec, ordered))
     assert torch.allclose(made, once_more, atol=1e-4)
+
+
+def test_blocks_are_compiled_whole_and_once_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three shapes: what the portrait goes through, a window that fills, and a full one. Traced, then run as it is."""
+    monkeypatch.setattr(weights, "COMPILER", "eager")
+    counters = torch._dynamo.utils.counters
+    torch._dynamo.reset()
+    counters.clear()
+    deep = replace(GENERATOR, depth=4)
+
+    def stream(compiled: bool) -> VideoStream:
+        how = replace(FLOAT, compiled=compiled)
+        return VideoStream(*placed(generator_of(deep), codec_of(CODECS["taehv"]), how), SIZE, how)
+
+    error = precision_error(trace(stream(False), 6), trace(stream(True), 6))
+    torch._dynamo.reset()
+    assert error.last < 1e-5
+    assert counters["stats"]["unique_graphs"] == 3
+    assert not counters["graph_break"]

@@ -27,6 +27,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) → the same."""
+        if x.is_cuda and x.dtype == self.weight.dtype:  # one kernel for eight
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         y = x.float()
         return (y * torch.rsqrt(y.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype) * self.weight
 

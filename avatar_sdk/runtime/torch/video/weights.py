@@ -19,6 +19,9 @@ from avatar_sdk.runtime.torch.video.config import VideoConfig
 from avatar_sdk.runtime.torch.video.fp8 import use_fp8
 from avatar_sdk.runtime.torch.video.memory import check_video_memory
 
+COMPILER = "inductor"
+"""Backend of `torch.compile`."""
+
 
 def random_parts(
     config: GeneratorConfig, codec: VideoCodecConfig, how: VideoConfig, seed: int = 0
@@ -103,7 +106,7 @@ def placed(generator: Generator, codec: VideoCodec, how: VideoConfig) -> tuple[G
         use_fp8(generator)
     if how.compiled:
         for block in generator.blocks:
-            block.compile(dynamic=False)
+            block.compile(dynamic=False, backend=COMPILER)
     return generator, codec
 
 
