@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch", reason="the runtime needs torch; install th
 if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
     pytest.skip("this PyTorch has no gloo", allow_module_level=True)
 
+from sequence_ranks import CASES, main, run  # noqa: E402
 from training_ranks import free_port  # noqa: E402
 from video_models import GENERATOR  # noqa: E402
-from video_ranks import CASES, main, run  # noqa: E402
 
 from avatar_sdk.model.video_presets import RESOLUTIONS, VIDEO_PRESETS  # noqa: E402
 from avatar_sdk.runtime.torch.video.sequence import SequencePart, joined_devices  # noqa: E402

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -63,7 +64,7 @@ def codec_of(config: VideoCodecConfig, seed: int = 3) -> VideoCodec:
     return codec
 
 
-def save_part(path: Path, module: Generator | VideoCodec, part: str, **header: str) -> Path:
+def save_part(path: Path, module: Generator | VideoCodec, part: str, **header: Any) -> Path:
     """A checkpoint of a generator or codec alone."""
     metadata = PartHeader(part, module.config.to_dict(), **header).to_metadata()
     save_file(dict(module.state_dict()), path, metadata=metadata)

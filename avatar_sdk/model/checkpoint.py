@@ -116,6 +116,15 @@ def read_header(path: Path) -> Header:
         return Header(ModelConfig.from_dict(json.loads(metadata["config"])), tuple(json.loads(metadata["stages"])))
 
 
+def holds_part(path: Path) -> bool:
+    """Whether a checkpoint holds a generator or codec alone.
+
+    Raises:
+        InvalidConfigError: there is none, or it is not ours.
+    """
+    return "part" in _metadata(path)
+
+
 def read_part(path: Path) -> PartHeader:
     """What the checkpoint of a part says of itself.
 

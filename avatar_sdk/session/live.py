@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -91,6 +92,7 @@ class LiveSession:
         self._stream: LiveStream | None = None
         self._pump: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._plans: deque[StepPlan] = deque()  # whose pictures are still to come
         self._changed = asyncio.Event()
         self._stepping = asyncio.Lock()
 
@@ -182,6 +184,7 @@ class LiveSession:
     async def replace_portrait(self, portrait: Portrait) -> None:
         """The next step shows another portrait."""
         await self._between_steps(lambda: self._engine.replace_portrait(self.avatar, portrait), self._threads.prepare)
+        self._plans.clear()
         self.core.notify(NoticeKind.PORTRAIT_CHANGED, "the portrait was replaced")
         self.touch()
 
@@ -236,9 +239,13 @@ class LiveSession:
         self._finishing = asyncio.create_task(self._finish(stream, plan, draft), name="finish")
 
     async def _finish(self, stream: LiveStream, plan: StepPlan, draft: Draft) -> None:
+        self._plans.append(plan)
+        shows_pose = len(self._plans) > self._engine.runtime.delay
         picture, encoded, encode_us = await asyncio.get_running_loop().run_in_executor(
-            self._threads.finish, self._make, stream, draft
+            self._threads.finish, self._make, stream, draft, shows_pose
         )
+        if shows_pose:
+            plan = self._plans.popleft()
         if encoded is None or stream is not self._stream:
             return
         height, width = picture.image.shape[:2]
@@ -258,10 +265,10 @@ class LiveSession:
         if self._on_frame is not None:
             self._on_frame(frame)
 
-    def _make(self, stream: LiveStream, draft: Draft) -> tuple[Picture, EncodedFrame | None, int]:
-        """Second half: picture, badge, bytes."""
+    def _make(self, stream: LiveStream, draft: Draft, shows_pose: bool) -> tuple[Picture, EncodedFrame | None, int]:
+        """Second half: picture, badge, bytes; none of a picture that shows no pose yet."""
         picture = self._engine.finish(self.avatar, draft)
-        if not self.core.may_send():
+        if not shows_pose or not self.core.may_send():
             return picture, None, 0
         started = time.perf_counter_ns()
         if self._badge:

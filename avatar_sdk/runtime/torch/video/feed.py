@@ -45,10 +45,11 @@ class VideoFeed:
     """Page-locked on the host if the device is a GPU, at fixed addresses on the device.
 
     Attributes:
-        frames: (4, H, W, 3) uint8 on the device; a stream's first step has only the first.
+        frames: (4, H, W, C) uint8 on the device, RGB and what else the condition is made of; a stream's first step has
+            only the first.
     """
 
-    def __init__(self, config: GeneratorConfig, height_px: int, width_px: int, device: str) -> None:
+    def __init__(self, config: GeneratorConfig, frame_HWC: tuple[int, int, int], device: str) -> None:
         self._config = config
         self._positions = Positions(config, device)
         self._sizes = (int(np.prod(config.latent_shape)), *(4 * (self._positions.angles,)))
@@ -58,7 +59,7 @@ class VideoFeed:
             host = torch.zeros(TURNS, *shape, dtype=dtype, pin_memory=pinned)
             return host, torch.zeros(shape, dtype=dtype, device=device)
 
-        self._host_frames, self.frames = pair(FRAMES, height_px, width_px, 3, dtype=torch.uint8)
+        self._host_frames, self.frames = pair(FRAMES, *frame_HWC, dtype=torch.uint8)
         self._host_floats, self._floats = pair(sum(self._sizes), dtype=torch.float32)
         self._host_whole, self._whole = pair(2, dtype=torch.int64)
         self._np = tuple(host.numpy() for host in (self._host_frames, self._host_floats, self._host_whole))
@@ -68,7 +69,7 @@ class VideoFeed:
 
         Args:
             turn: which, below `TURNS`.
-            frames: (F, H, W, 3) RGB, one or four.
+            frames: (F, H, W, C), one or four.
             eps: (C, H, W), the noise.
             position: in time, of the rotary embedding.
             place: see `Rings.at`.
@@ -92,7 +93,7 @@ class VideoFeed:
         if frames.shape != wanted or frames.dtype != np.uint8:
             raise InvalidConfigError(
                 f"the frames are {frames.dtype} {list(frames.shape)}; this step takes uint8 {list(wanted)} "
-                "(frames, height, width, RGB)",
+                "(frames, height, width, channels)",
                 field="frames",
             )
 

@@ -46,11 +46,11 @@ class Trace:
 def trace(stream: VideoStream, latents: int, seed: int = 0) -> Trace:
     """Runs a stream on random frames, the same for the same seed; it is begun anew."""
     rng = np.random.default_rng(seed)
-    height, width = stream.step.frames.shape[1:3]
-    stream.begin(rng.integers(0, 256, (height, width, 3), np.uint8), random_text(stream), seed)
+    frame = tuple(stream.step.feed.frames.shape[1:])
+    stream.begin(rng.integers(0, 256, frame, np.uint8), random_text(stream), seed)
     made = []
     for k in range(latents):
-        drawn = stream.advance(rng.integers(0, 256, (FRAMES if k else 1, height, width, 3), np.uint8))
+        drawn = stream.advance(rng.integers(0, 256, (FRAMES if k else 1, *frame), np.uint8))
         made.append(stream.step.latent.detach().float().cpu().clone())
     return Trace(made, drawn[-1].copy())
 

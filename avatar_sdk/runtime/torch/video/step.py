@@ -55,7 +55,7 @@ class VideoStep:
         self.generator, self.codec, self.config, self.rings = generator, codec, generator.config, rings
         self._how = how
         height, width, device = resolution.height_px, resolution.width_px, how.device
-        self.feed = VideoFeed(generator.config, height, width, device)
+        self.feed = VideoFeed(generator.config, (height, width, codec.frame_channels), device)
         self._seen = codec.condition.start(1, height, width)
         self._drawn = codec.decoder.start(1, height, width)
         self.latent = torch.zeros(1, *generator.config.latent_shape, device=device)
@@ -68,7 +68,7 @@ class VideoStep:
         self._no_bias = torch.zeros(1, device=device, dtype=how.dtype)
 
     def begin(self, portrait: Pixels, text_SD: Tensor | None) -> None:
-        """Forgets everything, then takes a portrait (H, W, 3) and the tokens of a text (S, text_dim) or None."""
+        """Forgets everything, then takes a portrait (H, W, C) and the tokens of a text (S, text_dim) or None."""
         with torch.inference_mode():
             text_BSD = None if text_SD is None else text_SD[None].to(self._how.device)
             prompts = None if text_BSD is None else self.generator.prompt(text_BSD)
@@ -140,5 +140,5 @@ class VideoStep:
             yield i
 
     def _planes(self, frames_FHWC: Tensor) -> Tensor:
-        """(1, F, 3, H, W) in [0, 1]."""
+        """(1, F, C, H, W) in [0, 1]."""
         return (frames_FHWC.permute(0, 3, 1, 2)[None] / WHITE).to(self._how.dtype)

@@ -65,7 +65,7 @@ class VideoStream:
         """A new stream: forgets everything. The first one captures the graphs.
 
         Args:
-            portrait: (H, W, 3) uint8 RGB at the stream's size.
+            portrait: at rest, as a warped frame: (H, W, C) uint8 RGB, and whatever else the condition is made of.
             text_SD: tokens of a text (S, text_dim), or None.
             seed: of the noise.
             at: position in time of the first latent; none is different from any other.
@@ -98,7 +98,7 @@ class VideoStream:
         return Kind.WARMING if self._index < self.config.window else Kind.FULL
 
     def submit(self, frames: Pixels) -> None:
-        """Starts the next step on warped frames (F, H, W, 3) uint8 RGB, one for the first step and four for others.
+        """Starts the next step on warped frames (F, H, W, C) uint8, one for the first step and four for others.
 
         One step may be under way unfetched, so that a GPU always has the next to do.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -108,6 +109,13 @@ def placed(generator: Generator, codec: VideoCodec, how: VideoConfig) -> tuple[G
         for block in generator.blocks:
             block.compile(dynamic=False, backend=COMPILER)
     return generator, codec
+
+
+def resized(generator: Generator, config: GeneratorConfig) -> Generator:
+    """The same weights for another grid or window, which none of them depends on."""
+    other = copy.copy(generator)
+    other.config = config
+    return other
 
 
 def channels_last(codec: VideoCodec) -> None:
