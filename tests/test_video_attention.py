@@ -13,9 +13,9 @@ from torch import Tensor  # noqa: E402
 from video_models import GENERATOR  # noqa: E402
 
 from avatar_sdk.runtime.torch.video.attention import (  # noqa: E402
+    ASKED,
     DEFAULT,
     PACKAGES,
-    UNMASKED,
     VideoAttention,
     attend,
     choose_video_attention,
@@ -82,6 +82,6 @@ def test_on_a_cpu_nothing_is_asked() -> None:
 def test_the_fastest_kernel_of_each_kind_is_chosen_by_asking() -> None:
     chosen = choose_video_attention(12, 1560, 23 * 1560, 128, "cuda", torch.bfloat16)
     asked = {name: spent for name, spent in chosen.measured_us.items() if not name.endswith(", masked")}
-    assert set(asked) <= {*UNMASKED, *PACKAGES}
+    assert set(asked) <= {*ASKED, *PACKAGES}
     assert chosen.full == min(asked, key=lambda name: asked[name])
     assert f"{chosen.warming}, masked" in chosen.measured_us

@@ -183,8 +183,8 @@ def run_video(config: VideoBenchConfig, say: Say) -> VideoBench | None:
 
     check_device(config.device)
     with joined_devices(config.device) as (rank, devices, device):
-        if devices > 1 and config.compare:
-            raise InvalidConfigError(f"{config.compare} is measured on one device", field="compare")
+        if devices > 1 and (config.compare or config.sweep):
+            raise InvalidConfigError("comparisons and sweeps are measured on one device", field="devices")
         parts = [SequencePart.of(size.generator, rank, devices) if devices > 1 else None for size in sizes]
         how = VideoConfig(
             device,
@@ -284,16 +284,20 @@ class _Measured:
         )
 
     def _check_memory(self) -> None:
-        from avatar_sdk.runtime.torch.device import free_bytes
-        from avatar_sdk.runtime.torch.video.memory import check_video_memory
+        from avatar_sdk.runtime.torch.device import free_bytes, tidy
+        from avatar_sdk.runtime.torch.video.memory import cache_bytes, check_video_memory
 
+        tidy(self._how.device)
         size, free = self._size, free_bytes(self._how.device)
+        if self._config.compare:  # the other layout has keys and values of its own
+            free -= cache_bytes(size.generator, self._how.dtype)
         check_video_memory(size.name, size.generator, size.codec, size.resolution, self._how, free, self._devices)
 
     def _started(self) -> tuple[VideoStream, dict[str, float], dict[str, float] | None]:
         """A stream whose window is about to be full, the times until then, and the error of fewer bits."""
         from dataclasses import replace
 
+        from avatar_sdk.runtime.torch.device import tidy
         from avatar_sdk.runtime.torch.video.fidelity import precision_error, random_text, trace
         from avatar_sdk.runtime.torch.video.fp8 import use_fp8
         from avatar_sdk.runtime.torch.video.stream import VideoStream
@@ -310,6 +314,7 @@ class _Measured:
             stream = VideoStream(generator, codec, size.resolution, replace(plain, graphs=False), self._part)
             whole = trace(stream, TRACED)
             del stream
+            tidy(how.device)
             if how.fp8:
                 use_fp8(generator)
         stream = VideoStream(generator, codec, size.resolution, how, self._part)

@@ -79,7 +79,13 @@ def _load_video(folder: Path, device: str) -> Runtime:
     from avatar_sdk.runtime.torch.video.config import VideoConfig
     from avatar_sdk.runtime.torch.video.runtime import VideoRuntime
 
-    return VideoRuntime(folder, VideoConfig(device, "float32" if device == "cpu" else "bfloat16"))
+    try:
+        return VideoRuntime(folder, VideoConfig(device, "float32" if device == "cpu" else "bfloat16"))
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            f"{folder} holds a large generator, which needs a CUDA device, and torch sees none; with {TORCH}{folder} "
+            "it runs on the CPU, far slower than in real time"
+        ) from error
 
 
 def _load_batch(path: Path, slots: int) -> Runtime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -24,6 +24,8 @@ from avatar_sdk.runtime.torch.attention import BACKENDS, median_us
 
 UNMASKED: Final = {"flash": SDPBackend.FLASH_ATTENTION, **BACKENDS}
 """PyTorch's kernels, those that take no mask among them."""
+ASKED: Final = ("flash", "cudnn", "efficient")
+"""Those that do not write all scores down, which would be gigabytes."""
 PACKAGES: Final = {
     "flash-attn 4": "flash_attn.cute",
     "flash-attn 3": "flash_attn_interface",
@@ -85,14 +87,19 @@ def choose_video_attention(
         for count in (tokens, keys, keys)
     )
     mask = torch.zeros(1, 1, 1, keys, device=device, dtype=dtype)
-    names = [*UNMASKED, *(name for name, module in PACKAGES.items() if _is_there(module) and dtype is torch.bfloat16)]
-    full = {name: spent for name in names if (spent := _ask(name, q, k, v, None)) is not None}
-    masked = {name: spent for name in BACKENDS if (spent := _ask(name, q, k, v, mask)) is not None}
+    packages = [name for name, module in PACKAGES.items() if _is_there(module) and dtype is torch.bfloat16]
+    full = _asked([*ASKED, *packages], q, k, v, None)
+    masked = _asked([name for name in ASKED if name in BACKENDS], q, k, v, mask)
     return VideoAttention(
-        min(full, key=lambda name: full[name]),
-        min(masked, key=lambda name: masked[name]),
+        min(full, key=lambda name: full[name], default=DEFAULT),
+        min(masked, key=lambda name: masked[name], default=DEFAULT),
         full | {f"{name}, masked": spent for name, spent in masked.items()},
     )
+
+
+def _asked(names: Sequence[str], q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> dict[str, float]:
+    """Those that take these shapes → median microseconds."""
+    return {name: spent for name in names if (spent := _ask(name, q, k, v, mask)) is not None}
 
 
 def _ask(name: str, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> float | None:
