@@ -14,7 +14,8 @@ from avatar_client.errors import InvalidConfigError, InvalidVideoError, MissingD
 from typer.testing import CliRunner
 
 from avatar_sdk.bench import video_plots
-from avatar_sdk.bench.video import VideoBench, VideoBenchConfig, run_video
+from avatar_sdk.bench.video import run_video
+from avatar_sdk.bench.video_figures import VideoBench, VideoBenchConfig
 from avatar_sdk.bench.video_plots import plot_video
 from avatar_sdk.bench.video_sizes import MEASURED, video_size
 from avatar_sdk.cli import app

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from avatar_client.errors import InvalidVideoError, MissingDependencyError
 
-from avatar_sdk.bench.video import FPS, best_by_size
+from avatar_sdk.bench.video_figures import FPS, best_by_size
 
 if TYPE_CHECKING:
-    from avatar_sdk.bench.video import VideoBench
+    from avatar_sdk.bench.video_figures import VideoBench
 
 
 def check_plots() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from avatar_sdk.bench.video import VideoRow
+    from avatar_sdk.bench.video_figures import VideoRow
 
 
 def ceilings_line(ceilings: dict[str, float | None], precision: str) -> str:

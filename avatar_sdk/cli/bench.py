@@ -11,7 +11,7 @@ from avatar_sdk.cli import options
 from avatar_sdk.cli.command import AvatarCommand, examples
 
 if TYPE_CHECKING:
-    from avatar_sdk.bench.video import VideoBenchConfig
+    from avatar_sdk.bench.video_figures import VideoBenchConfig
 
 EXAMPLES = examples(
     "avatar bench",
@@ -103,7 +103,7 @@ def _bench(
         _carry(sessions, device, model, preset, unpaced_seconds, side, precision or "float32", json)
         return
     if preset:
-        from avatar_sdk.bench.video import VideoBenchConfig
+        from avatar_sdk.bench.video_figures import VideoBenchConfig
 
         video = VideoBenchConfig(
             preset=preset,
