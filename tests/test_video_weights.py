@@ -142,6 +142,7 @@ def test_the_order_in_which_kernels_lie_changes_no_picture(name: str) -> None:
     assert torch.allclose(made, once_more, atol=1e-4)
 
 
+@pytest.mark.timeout(600)  # tracing is slow on a busy machine
 def test_blocks_are_compiled_whole_and_once_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three shapes: what the portrait goes through, a window that fills, and a full one. Traced, then run as it is."""
     monkeypatch.setattr(weights, "COMPILER", "eager")
