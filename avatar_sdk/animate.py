@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from avatar_sdk.ahead import ahead
 from avatar_sdk.badge import draw_badge
 from avatar_sdk.driver import Driver, open_driver
-from avatar_sdk.engine import Avatar, Engine, EngineConfig
+from avatar_sdk.engine import Avatar, Engine, EngineConfig, Picture
 from avatar_sdk.motion import MotionConfig, MotionSource
 from avatar_sdk.portrait import Portrait, PortraitConfig, load_portrait
 from avatar_sdk.sheet import ContactSheet
@@ -217,8 +217,7 @@ class Rendering:
         self, avatar: Avatar, ticks: Iterator[Tick], timings_us: dict[str, list[int]]
     ) -> Iterator[tuple[Tick, Pixels]]:
         """The finished frames, with badge and driver as configured."""
-        for tick in ticks:
-            picture = self._engine.step(avatar, tick.pose, tick.time_us)
+        for tick, picture in self._pictures(avatar, ticks):
             for stage, spent_us in picture.timings_us.items():
                 timings_us[stage].append(spent_us)
             if tick.seen.track_us and picture.motion.source is not MotionSource.HELD:
@@ -229,6 +228,27 @@ class Rendering:
             if self.config.side_by_side:
                 image = np.hstack([driver_view(tick, image.shape[0], self.driver.aspect), image])
             yield tick, image
+
+    def _pictures(self, avatar: Avatar, ticks: Iterator[Tick]) -> Iterator[tuple[Tick, Picture]]:
+        """Each tick with the picture that shows it; a runtime that shows motions late is stepped on at the end."""
+        waiting: deque[Tick] = deque()
+        delay, time_us = self._engine.runtime.delay, 0
+
+        def rest() -> Iterator[Tick | None]:
+            yield from ticks
+            yield from [None] * delay
+
+        for made, tick in enumerate(rest()):
+            if tick is None and not waiting:
+                return
+            if tick is not None:
+                waiting.append(tick)
+                time_us = tick.time_us
+            else:
+                time_us += self.driver.interval_us
+            picture = self._engine.step(avatar, tick.pose if tick else None, time_us)
+            if made >= delay:
+                yield waiting.popleft(), picture
 
     def _report(
         self,

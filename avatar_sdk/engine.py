@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class Avatar:
     motion: MotionState
     runtime: Any
     open: bool = True
+    waiting: deque[Motion] = field(default_factory=deque)
+    """Motions whose pictures are still to come."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class Picture:
 
     Attributes:
         image: (H, W, 3) uint8 RGB in [0, 255], without badge.
-        motion: what drove it.
+        motion: what drove it; of the first pictures of a runtime that shows motions late, what will be shown first.
         timings_us: stage → time spent, for the stages motion, warp, generator, decode, composite.
     """
 
@@ -144,6 +147,7 @@ class Engine:
     def replace_portrait(self, avatar: Avatar, portrait: Portrait) -> None:
         """Mutates `avatar` in place: the next step shows the new portrait, the driver's calibration stays."""
         self.runtime.replace_portrait(avatar.runtime, portrait)
+        avatar.waiting.clear()
         avatar.retargeter = Retargeter(portrait.landmarks, avatar.retargeter.config)
         avatar.portrait = portrait
 
@@ -161,7 +165,10 @@ class Engine:
     def finish(self, avatar: Avatar, draft: Draft) -> Picture:
         """Second half of a step: decode and composite. Drafts of one avatar must be finished in order."""
         image = self.runtime.render(avatar.runtime, draft.runtime)
-        return Picture(image, draft.motion, {"motion": draft.motion_us, **draft.runtime.timings_us})
+        waiting = avatar.waiting
+        waiting.append(draft.motion)
+        shown = waiting.popleft() if len(waiting) > self.runtime.delay else waiting[0]
+        return Picture(image, shown, {"motion": draft.motion_us, **draft.runtime.timings_us})
 
     def step(self, avatar: Avatar, pose: Pose | None, time_us: int) -> Picture:
         """One whole step on the calling thread."""

@@ -8,7 +8,7 @@ B rows (one latent frame each), C channels, T tokens, S text tokens, D width, K 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import numpy as np
 import torch
@@ -35,6 +35,16 @@ def generator_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
     """Every weight of a generator with its shape; nothing is allocated."""
     with torch.device("meta"):
         return {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
+
+
+class Share(Protocol):
+    """The tokens of a frame that one of several devices computes."""
+
+    def take(self, x_BTD: Tensor) -> Tensor:
+        """Its own of all tokens."""
+
+    def gather(self, x_BTC: Tensor) -> Tensor:
+        """All tokens, from what every device has of its own."""
 
 
 class Generator(nn.Module):
@@ -83,6 +93,7 @@ class Generator(nn.Module):
         bias: Tensor | None = None,
         text_BSD: Tensor | None = None,
         prompts: Sequence[Prompt] | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """V (B, C, H, W). Mutates `caches`.
 
@@ -98,6 +109,7 @@ class Generator(nn.Module):
             bias: the additive mask; computed from the cache's positions when absent.
             text_BSD: text tokens (B, S, text_dim), for models with text.
             prompts: instead, one per block, from `prompt`, so that the text is read once per stream.
+            share: the tokens that are computed here, when the caches let them see the others; `ropes` are theirs.
         """
         config = self.config
         own, behind = ropes or self.ropes(frame_B)
@@ -108,6 +120,8 @@ class Generator(nn.Module):
             ahead += prompts[0].keys.shape[-2]
         rule = BiasRule(frame_B, config.window, config.tokens, bias, ahead)
         x_BTD = self._embed(noisy_BCHW, recycled_BCHW, condition_BCHW)
+        if share is not None:
+            x_BTD = share.take(x_BTD)
         time_BD, time_B6D = self._time(t_B)
         nothing = [None] * config.depth
         for block, sink, cache, prompt in zip(self.blocks, sinks or nothing, caches, prompts or nothing, strict=True):
@@ -123,7 +137,8 @@ class Generator(nn.Module):
                 bias=rule,
             )
         shift, scale = (self.modulation + time_BD[:, None]).unsqueeze(2).unbind(1)
-        return self._unpatch(self.head((self.norm(x_BTD) * (1 + scale) + shift).to(self.dtype)))
+        out_BTC = self.head((self.norm(x_BTD) * (1 + scale) + shift).to(self.dtype))
+        return self._unpatch(out_BTC if share is None else share.gather(out_BTC))
 
     def prompt(self, text_BSD: Tensor) -> list[Prompt]:
         """Keys and values of the text in every block: the same for all frames and times.

@@ -8,7 +8,7 @@ from typing import Final
 
 from avatar_client.errors import InvalidConfigError, MissingDependencyError
 
-from avatar_sdk.model.checkpoint import WEIGHTS, read_header
+from avatar_sdk.model.checkpoint import WEIGHTS, holds_part, read_header
 from avatar_sdk.runtime.protocol import Runtime
 
 SHIPPED: Final = ("lite",)
@@ -26,7 +26,8 @@ def load_runtime(model: str, slots: int = 1) -> Runtime:
     Args:
         model: "warp" (no network), "lite" (shipped) or the path of an exported folder; with "torch:" in front it runs
             on PyTorch instead of ONNX Runtime, with "cuda:" on ONNX Runtime's CUDA provider, with "batch:" on PyTorch
-            with CUDA, all sessions stepped together at 512×512.
+            with CUDA, all sessions stepped together at 512×512. The run of a large generator that has been through
+            all stages runs on PyTorch with CUDA, with "torch:" in front on the CPU.
         slots: sessions that will live at once; only a batch has to know.
 
     Raises:
@@ -40,6 +41,8 @@ def load_runtime(model: str, slots: int = 1) -> Runtime:
     if model.startswith(BATCH):
         return _load_batch(model_folder(model.removeprefix(BATCH)) / WEIGHTS, slots)
     folder = model_folder(model.removeprefix(TORCH).removeprefix(CUDA))
+    if (folder / WEIGHTS).is_file() and holds_part(folder / WEIGHTS):
+        return _load_video(folder, "cpu" if model.startswith(TORCH) else "cuda")
     if model.startswith(TORCH):
         from avatar_sdk.runtime.torch import TorchRuntime
 
@@ -68,6 +71,21 @@ def model_folder(name: str) -> Path:
             field="model",
         )
     return folder
+
+
+def _load_video(folder: Path, device: str) -> Runtime:
+    if not find_spec("torch"):
+        raise MissingDependencyError("torch is not installed; install avatar-sdk[gpu]")
+    from avatar_sdk.runtime.torch.video.config import VideoConfig
+    from avatar_sdk.runtime.torch.video.runtime import VideoRuntime
+
+    try:
+        return VideoRuntime(folder, VideoConfig(device, "float32" if device == "cpu" else "bfloat16"))
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            f"{folder} holds a large generator, which needs a CUDA device, and torch sees none; with {TORCH}{folder} "
+            "it runs on the CPU, far slower than in real time"
+        ) from error
 
 
 def _load_batch(path: Path, slots: int) -> Runtime:

@@ -29,6 +29,7 @@ class OnnxRuntime:
     """Implements `Runtime` on an exported folder; serves any number of states."""
 
     together = False
+    delay = 0
 
     def __init__(self, folder: Path, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
         """Loads graphs and weights; raises as `OnnxNetwork`."""

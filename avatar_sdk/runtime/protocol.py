@@ -37,6 +37,9 @@ class Runtime(Protocol):
     together: bool
     """Whether `predict` steps those sessions together that call it at the same time."""
 
+    delay: int
+    """A picture shows the motion that was given so many steps before its own; the first ones show the portrait."""
+
     def start(self, portrait: Portrait, seed: int = 0) -> Any:
         """Everything one live avatar remembers, freshly allocated. Runs what is computed once per portrait."""
 
@@ -51,6 +54,8 @@ class Runtime(Protocol):
 
     def render(self, state: Any, draft: Any) -> NDArray[np.uint8]:
         """Second half: decode and composite. Mutates `state`'s decoder part in place.
+
+        With a `delay` the picture is that of an earlier draft.
 
         Returns a new (H, W, 3) uint8 RGB image in [0, 255].
         """

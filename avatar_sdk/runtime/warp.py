@@ -34,6 +34,7 @@ class WarpRuntime:
     name = "warp"
     trained_stages: tuple[str, ...] = ()
     together = False
+    delay = 0
 
     def __init__(self, *, painted_mouth: bool = True) -> None:
         self._painted_mouth = painted_mouth

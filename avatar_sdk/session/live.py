@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -93,6 +94,7 @@ class LiveSession:
         self._stream: LiveStream | None = None
         self._pump: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._plans: deque[StepPlan] = deque()  # whose pictures are still to come
         self._changed = asyncio.Event()
         self._stepping = asyncio.Lock()
 
@@ -224,6 +226,7 @@ class LiveSession:
     async def replace_portrait(self, portrait: Portrait) -> None:
         """The next step shows another portrait."""
         await self._between_steps(lambda: self._engine.replace_portrait(self.avatar, portrait), self._threads.prepare)
+        self._plans.clear()
         self.core.notify(NoticeKind.PORTRAIT_CHANGED, "the portrait was replaced")
         self.touch()
 
@@ -278,10 +281,14 @@ class LiveSession:
         self._finishing = asyncio.create_task(self._finish(stream, plan, draft), name="finish")
 
     async def _finish(self, stream: LiveStream, plan: StepPlan, draft: Draft) -> None:
-        watched = bool(self._watchers)  # who comes meanwhile waits for the next frame, which will bear the badge
+        self._plans.append(plan)
+        shows_pose = len(self._plans) > self._engine.runtime.delay
+        watched = shows_pose and bool(self._watchers)  # who comes meanwhile waits for the next, which bears the badge
         picture, encoded, encode_us = await asyncio.get_running_loop().run_in_executor(
-            self._threads.finish, self._make, stream, draft, watched
+            self._threads.finish, self._make, stream, draft, shows_pose, watched
         )
+        if shows_pose:
+            plan = self._plans.popleft()
         if watched:
             self._show(plan, picture)
         if encoded is None or stream is not self._stream:
@@ -303,10 +310,12 @@ class LiveSession:
         if self._on_frame is not None:
             self._on_frame(frame)
 
-    def _make(self, stream: LiveStream, draft: Draft, watched: bool) -> tuple[Picture, EncodedFrame | None, int]:
-        """Second half: picture, badge, bytes; without bytes when the stream's window is full."""
+    def _make(
+        self, stream: LiveStream, draft: Draft, shows_pose: bool, watched: bool
+    ) -> tuple[Picture, EncodedFrame | None, int]:
+        """Second half: picture, badge, bytes; no bytes of a picture that shows no pose yet or meets a full window."""
         picture = self._engine.finish(self.avatar, draft)
-        sends = self.core.may_send()
+        sends = shows_pose and self.core.may_send()
         started = time.perf_counter_ns()
         if self._badge and (sends or watched):
             draw_badge(picture.image)

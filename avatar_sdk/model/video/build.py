@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import nn
 
@@ -19,6 +21,7 @@ from avatar_sdk.model.video.taehv import TaehvDecoder, TaehvEncoder
 from avatar_sdk.model.video.wan_vae import WanDecoder, WanEncoder
 
 Encoder = WanEncoder | TaehvEncoder | Stem
+RGB: Final = 3
 Decoder = WanDecoder | TaehvDecoder | LightDecoder
 
 
@@ -46,6 +49,11 @@ class VideoCodec(nn.Module):
     def condition(self) -> Encoder:
         """What encodes the warped frames: the stem if there is one, else the encoder."""
         return self.encoder if self.stem is None else self.stem
+
+    @property
+    def frame_channels(self) -> int:
+        """Of a warped frame: RGB, and pose maps if a stem was made for them."""
+        return RGB if self.stem is None else self.stem.config.frame_channels
 
 
 def build_codec(config: VideoCodecConfig) -> VideoCodec:

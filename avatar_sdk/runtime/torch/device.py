@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import defaultdict
 from itertools import pairwise
@@ -19,6 +20,23 @@ def device_name(device: str) -> str:
 def peak_bytes(device: str) -> int | None:
     """The most memory that torch has held on the device; None on a CPU, where nobody counts."""
     return torch.cuda.max_memory_reserved(device) if torch.device(device).type == "cuda" else None
+
+
+def free_bytes(device: str) -> int:
+    """Memory of the device, or of the machine, that nobody holds."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def tidy(device: str) -> None:
+    """Gives back what nobody holds any more, and counts the peak anew."""
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 class StageClock:

@@ -63,6 +63,7 @@ class GatheringRuntime:
     """Implements `Runtime` on a batch; `predict` may be called from as many threads as there are sessions."""
 
     together = True
+    delay = 0
 
     def __init__(self, batch: BatchRuntime, gather_s: float = GATHER_S) -> None:
         self._batch, self._gather_s = batch, gather_s

@@ -36,6 +36,7 @@ class TorchRuntime:
     """Implements `Runtime` with the modules themselves."""
 
     together = False
+    delay = 0
 
     def __init__(self, path: Path) -> None:
         """Loads the checkpoint file `path`.
