@@ -16,7 +16,8 @@ from torch import Tensor
 from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
 from training.rollout import RolloutConfig
-from training.walk import frames_of, student_walk
+from training.data.batches import frames_of
+from training.walk import student_walk
 
 SMOOTH: Final = 4
 """Frames that are averaged before motion is measured, or noise would count as motion."""
