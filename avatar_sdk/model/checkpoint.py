@@ -27,6 +27,7 @@ INDEX: Final = "graphs.json"
 CODEC_STAGE: Final = "codec"
 GENERATOR_STAGES: Final = ("adapt", "distill", "adversarial")
 GENERATOR_PART: Final = "generator"
+CODEC_PART: Final = "codec"
 
 
 @dataclass(frozen=True)
@@ -135,25 +136,48 @@ def load_generator(path: Path, config: GeneratorConfig | None = None) -> tuple[A
         config: for another grid or window than the checkpoint's; None = its own.
 
     Raises:
-        InvalidConfigError: it is no generator's; names every weight that is missing, unknown or of another shape.
+        InvalidConfigError: it is no generator's; see also `read_weights`.
     """
     import torch
-    from safetensors import safe_open
 
     from avatar_sdk.model.generator import Generator, generator_shapes
+    from avatar_sdk.model.weights import read_weights
 
-    header = read_part(path)
-    if header.part != GENERATOR_PART:
-        raise InvalidConfigError(f"{path} holds a {header.part}, not a generator", field="model")
+    header = _read_part_of(path, GENERATOR_PART)
     config = config or GeneratorConfig.from_dict(header.config)
-    with safe_open(path, "pt") as file:
-        names = list(file.keys())
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-        _check_fit(path, header.preset or GENERATOR_PART, generator_shapes(config), shapes)
-        with torch.device("meta"):
-            generator = Generator(config)
-        generator.load_state_dict({name: file.get_tensor(name) for name in names}, assign=True)
+    weights = read_weights(path, header.preset or GENERATOR_PART, generator_shapes(config))
+    with torch.device("meta"):
+        generator = Generator(config)
+    generator.load_state_dict(weights, assign=True)
     return generator.eval(), header
+
+
+def load_codec(path: Path) -> tuple[Any, PartHeader]:
+    """A `VideoCodec` in evaluation mode, its weights of the types they are stored in, and its header.
+
+    Raises:
+        InvalidConfigError: it is no codec's; see also `read_weights`.
+    """
+    import torch
+
+    from avatar_sdk.model.video.build import build_codec, codec_shapes
+    from avatar_sdk.model.video.config import VideoCodecConfig
+    from avatar_sdk.model.weights import read_weights
+
+    header = _read_part_of(path, CODEC_PART)
+    config = VideoCodecConfig.from_dict(header.config)
+    weights = read_weights(path, header.preset or CODEC_PART, codec_shapes(config))
+    with torch.device("meta"):
+        codec = build_codec(config)  # a Wan VAE's mean and std are of its config, and real even so
+    codec.load_state_dict(weights, assign=True)
+    return codec.eval(), header
+
+
+def _read_part_of(path: Path, part: str) -> PartHeader:
+    header = read_part(path)
+    if header.part != part:
+        raise InvalidConfigError(f"{path} holds a {header.part}, not a {part}", field="model")
+    return header
 
 
 def _metadata(path: Path) -> dict[str, str]:
