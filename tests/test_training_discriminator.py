@@ -70,7 +70,7 @@ def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[Any, ..
 def test_everything_it_is_told_matters(told: tuple[Any, ...], kind: Kind, what: int) -> None:
     one = judge(kind)
     latent, guide, scene, t_B = told
-    others = (-latent, -guide, Scene(-scene.portrait_BCHW), -t_B)
+    others = (-latent, -guide, Scene(-scene.portrait), -t_B)
     changed = [other if i == what else x for i, (x, other) in enumerate(zip(told, others, strict=True))]
     (a,), (b,) = (one((latent,), *rest) for latent, *rest in (told, changed))
     assert not torch.allclose(a, b, atol=1e-6)

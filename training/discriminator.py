@@ -17,7 +17,7 @@ from avatar_sdk.model.layers import Sink
 from training.scene import Scene
 from training.teacher import before, features, whole_clip
 from training.trainee import PARTS
-from training.video.student import VideoStudent, adapted_parts
+from training.video.student import VideoStudent, parts_elsewhere
 
 Kind = Literal["causal", "bidirectional"]
 
@@ -42,14 +42,12 @@ class Discriminator(nn.Module):
         self.trunk.head = nn.Identity()  # type: ignore[assignment]  # tokens are judged in front of it
         self.logit = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, 1))
         learning = model.parts if isinstance(model, VideoStudent) else PARTS
-        self.parts = (*adapted_parts(learning, "generator", "trunk"), "logit")
+        self.parts = (*parts_elsewhere(learning, "generator", "trunk"), "logit")
         self.requires_grad_(False)
         for part in self.parts:
             self.get_submodule(part).requires_grad_(True)
 
-    def forward(
-        self, latents: Sequence[Tensor], guide: Tensor, scene: Scene, t_B: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(self, latents: Sequence[Tensor], guide: Tensor, scene: Scene, t_B: Tensor) -> tuple[Tensor, ...]:
         """Logits of every entry of `latents`, all about the same clips: (B, F) if causal, (B, 1) if bidirectional.
 
         Args:
@@ -58,7 +56,7 @@ class Discriminator(nn.Module):
             scene: who is shown.
             t_B: time as of stage 1, one per clip, U(0, 1): its features differ with it. Nothing is noised.
         """
-        many, frames = len(latents), latents[0].shape[1]
+        many = len(latents)
         condition = features(self.conditioner, guide).repeat(many, 1, 1, 1, 1)
         read, prompts = scene.read(self.conditioner, self.trunk)
         sinks = [Sink(*(part.repeat(many, 1, 1, 1) for part in one)) for one in read]

@@ -35,17 +35,14 @@ class Scene:
     """What a generator reads before its first step.
 
     Attributes:
-        portrait_BCHW: the guide of the portrait at rest, in [-1, 1], or its latent.
-        encoded: whether it is a latent, which takes the place of a condition as it is.
+        portrait: (B, ...), what the conditioner reads of the portrait at rest.
         text_1SD: of all clips; None = there is no text.
     """
 
-    portrait_BCHW: Tensor
-    encoded: bool = False
+    portrait: Tensor
     text_1SD: Tensor | None = None
 
     def read(self, conditioner: nn.Module, generator: Generator) -> tuple[list[Sink], list[Prompt] | None]:
         """The portrait's sink and the text's keys and values in every block; each call has its own graph."""
         prompts = None if self.text_1SD is None else generator.prompt(self.text_1SD)
-        condition = self.portrait_BCHW if self.encoded else torch.as_tensor(conditioner(self.portrait_BCHW))
-        return generator.sink(condition, prompts), prompts
+        return generator.sink(torch.as_tensor(conditioner(self.portrait)), prompts), prompts

@@ -58,7 +58,7 @@ class Trainee:
         known: nn.Module = model
         if isinstance(model, VideoStudent):
             # What stands still is too large for every rank, too; it is not saved, as it stays what the run began with.
-            known, units = self._parts, [model.get_submodule(unit) for unit in model.UNITS]
+            known, units = self._parts, [model.get_submodule(unit) for unit in model.units]
             units.append(self.average.module.module)
         else:
             units = [root.get_submodule(part) for root in (self._parts, self.average.module.module) for part in parts]

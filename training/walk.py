@@ -15,8 +15,8 @@ from avatar_sdk.model.avatar import one_step
 from training.data.batches import Batch
 from training.lesson import Student, lesson_of
 from training.rollout import RolloutConfig, RolloutState, roll, spans
-from training.schedule import noise_like
 from training.scene import Scene
+from training.schedule import noise_like
 from training.teacher import before, features, teacher_forced
 
 

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from avatar_sdk.model.avatar import AvatarModel
-from training.data.batches import Batch
+from training.data.batches import Batch, frames_of
 from training.rollout import RolloutConfig
-from training.data.batches import frames_of
 from training.walk import student_walk
 
 SMOOTH: Final = 4

@@ -153,8 +153,10 @@ class AdversarialStage:
             judged = self._judge_loss(walk, rng) if self.config.game_weight else {}
             if judged:
                 (judged["judge"] / len(segments)).backward()
+            self._teach_judge(False)
             played = self._play(walk, rng)
             (played["loss"] / len(segments)).backward()
+            self._teach_judge(True)
             seen.append({name: value.detach() for name, value in {**played, **judged}.items()})
         if self.judge is not None:
             self.optimisers["discriminator"].step()
@@ -181,6 +183,7 @@ class AdversarialStage:
         return logits
 
     def _teach_judge(self, wanted: bool) -> None:
+        """Whether the discriminator's weights want gradients; the same from a forward to the end of its backward."""
         # Between forward and backward a split network shows other parameters than those that its optimiser holds.
         for weight in self._judge_weights:
             weight.requires_grad_(wanted)
@@ -191,9 +194,7 @@ class AdversarialStage:
         latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
         loss, metrics = config.latent_weight * latent, {"latent": latent}
         if config.game_weight:
-            self._teach_judge(False)
             fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
-            self._teach_judge(True)
             metrics["game"] = relativistic(fake, real)
             loss = loss + config.game_weight * metrics["game"]
         if config.pixel_frames:

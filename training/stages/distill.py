@@ -16,8 +16,8 @@ from training.draws import per_row
 from training.lesson import Lesson, Student, lesson_of
 from training.losses import consistency, latent_huber, mix
 from training.ranks import ALONE, Ranks
-from training.schedule import DISTILL_STEPS, SHIFT, fixed_times, noise_like
 from training.scene import Part
+from training.schedule import DISTILL_STEPS, SHIFT, fixed_times, noise_like
 from training.teacher import before, teacher_forced
 from training.trainee import PARTS, Product, Trainee
 

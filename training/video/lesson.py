@@ -21,7 +21,7 @@ def latents_of(frames: int) -> int:
     """How many latents so many frames are.
 
     Raises:
-        InvalidConfigError: none, exactly.
+        InvalidConfigError: no whole number.
     """
     if frames < 1 or (frames - 1) % FRAMES:
         nearest = 1 + FRAMES * max(1, round((frames - 1) / FRAMES))
@@ -34,7 +34,7 @@ def latents_of(frames: int) -> int:
 
 
 class PictureLesson:
-    """See `Lesson`. The truth goes through the frozen encoder, the warp and its maps become the stem's input."""
+    """See `Lesson`. The truth goes through the frozen encoder; so does the warp, unless a stem learns to read it."""
 
     def __init__(self, student: VideoStudent, batch: Batch) -> None:
         """Raises InvalidConfigError: the frames are no whole number of latents."""
@@ -42,45 +42,56 @@ class PictureLesson:
         self._frames = batch.truth_BFCHW.shape[1]
         self.steps = latents_of(self._frames)
         rows, _, _, height_px, width_px = batch.truth_BFCHW.shape
-        with torch.no_grad():
-            self._stream = student.encoder.start(rows, height_px, width_px)
-            portrait = encode_portrait(student.encoder, _unit(batch.reference_BCHW[:, :3], self._stream.memories))
-        self.scene = Scene(portrait.float(), encoded=True, text_1SD=student.text_1SD)
-        self._true: dict[int, Tensor] = {}
+        self._truth, self._warp = (student.encoder.start(rows, height_px, width_px) for _ in range(2))
+        self.scene = Scene(self._portrait(), student.text_1SD)
+        self._known: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._next = 0
 
     def part(self, start: int, end: int) -> Part:
         """See `Lesson.part`. Latents before `start` are forgotten, so memory does not grow with a rollout."""
         while self._next < end:
-            self._true[self._next] = self._encode(self._next)
+            self._known[self._next] = self._encode(self._next)
             self._next += 1
-        self._true = {place: latent for place, latent in self._true.items() if place >= start}
-        guides = [self._guide(place) for place in range(start, end)]
-        places = [place for latent in range(start, end) for place in self._places(latent)]
-        frames = frames_of(self._batch, self._tensor(places))
-        return Part(torch.stack([self._true[k] for k in range(start, end)], 1), torch.stack(guides, 1), frames)
+        self._known = {place: known for place, known in self._known.items() if place >= start}
+        latents = range(start, end)
+        guides = [self._planes(k) if (warp := self._known[k][1]) is None else warp for k in latents]
+        frames = frames_of(self._batch, self._places(*latents))
+        return Part(torch.stack([self._known[k][0] for k in latents], 1), torch.stack(guides, 1), frames)
+
+    @property
+    def _channels(self) -> int | None:
+        """Planes of the guide that a stem reads; None = there is no stem."""
+        stem = self._student.config.codec.stem
+        return None if stem is None else stem.frame_channels
 
     @torch.no_grad()
-    def _encode(self, latent: int) -> Tensor:
-        frames = _unit(self._batch.truth_BFCHW[:, self._tensor(self._places(latent))], self._stream.memories)
-        encode = self._student.encoder.later if latent else self._student.encoder.first
-        return encode(frames, self._stream).float()
+    def _portrait(self) -> Tensor:
+        """What the conditioner reads of the portrait at rest."""
+        rest, encoder = self._batch.reference_BCHW, self._student.encoder
+        if self._channels is None:
+            return encode_portrait(encoder, self._unit(rest[:, :3])).float()
+        return (rest[:, None, : self._channels] / 255).expand(-1, FRAMES, -1, -1, -1)
 
-    def _guide(self, latent: int) -> Tensor:
-        """(B, 4, 11, H, W) in [0, 1]; the first frame of all counts four times."""
-        guide = self._batch.guide_BFCHW[:, self._tensor(self._places(latent))] * (1 / 255)
-        return guide.expand(-1, FRAMES, -1, -1, -1)
+    @torch.no_grad()
+    def _encode(self, latent: int) -> tuple[Tensor, Tensor | None]:
+        """A latent of the truth and, without a stem, of the warp."""
+        encoder, places = self._student.encoder, self._places(latent)
+        encode = encoder.later if latent else encoder.first
+        true = encode(self._unit(self._batch.truth_BFCHW[:, places]), self._truth).float()
+        if self._channels is not None:
+            return true, None
+        return true, encode(self._unit(self._batch.guide_BFCHW[:, places, :3]), self._warp).float()
 
-    def _places(self, latent: int) -> list[int]:
+    def _planes(self, latent: int) -> Tensor:
+        """(B, 4, C, H, W) in [0, 1]; the first frame of all counts four times."""
+        return (self._batch.guide_BFCHW[:, self._places(latent), : self._channels] / 255).expand(-1, FRAMES, -1, -1, -1)
+
+    def _places(self, *latents: int) -> Tensor:
         """Frame numbers in the batch, which is run forth and back beyond its end."""
-        first = 1 + FRAMES * (latent - 1)
-        wanted = np.arange(first, first + FRAMES) if latent else np.zeros(1, np.int64)
-        return [int(place) for place in there_and_back(self._frames, wanted)]
+        spans = [np.arange(FRAMES * k - FRAMES + 1, FRAMES * k + 1) if k else np.zeros(1, np.int64) for k in latents]
+        places = there_and_back(self._frames, np.concatenate(spans))
+        return torch.from_numpy(places).to(self._batch.truth_BFCHW.device)
 
-    def _tensor(self, places: list[int]) -> Tensor:
-        return torch.tensor(places, device=self._batch.truth_BFCHW.device)
-
-
-def _unit(pixels: Tensor, memories: tuple[Tensor, ...]) -> Tensor:
-    """Bytes as numbers in [0, 1], of the type the encoder computes in."""
-    return pixels.to(memories[0].dtype) / 255
+    def _unit(self, pixels: Tensor) -> Tensor:
+        """Bytes as numbers in [0, 1], of the type the encoder computes in."""
+        return pixels.to(next(self._student.encoder.parameters()).dtype) / 255

@@ -1,24 +1,22 @@
-"""A public generator on its way to an avatar: it, a stem for the warped frames, and the encoder of a frozen codec.
+"""A public generator on its way to an avatar: it, what conditions it, and the encoder of a frozen codec.
 
 B rows, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from avatar_sdk.model.conditioner import GUIDE_CHANNELS
 from avatar_sdk.model.generator import Generator
 from avatar_sdk.model.presets import GeneratorConfig
-from avatar_sdk.model.video.config import STEM_PATCH_PX, StemConfig, VideoCodecConfig
+from avatar_sdk.model.video.build import Encoder
+from avatar_sdk.model.video.config import VideoCodecConfig
 from avatar_sdk.model.video.stem import Stem
-from avatar_sdk.model.video.taehv import TaehvEncoder
-from avatar_sdk.model.video.wan_vae import WanEncoder
 from training.ranks import ALONE, Ranks
 from training.video.lora import ADAPTER, add_adapters, merged
 
@@ -30,19 +28,26 @@ class StudentConfig:
     Attributes:
         preset: whose sizes the generator has; "" = no preset's.
         generator: at the size of the training pictures.
-        codec: with the stem.
+        codec: with the stem, if one learns.
         lora: rank of the adapters; 0 = all weights learn.
+        source: layout that the generator was imported from.
     """
 
     preset: str
     generator: GeneratorConfig
     codec: VideoCodecConfig
     lora: int = 0
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.preset or "video generator"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "name": self.preset or "video",
+            "name": self.name,
             "generator": self.generator.to_dict(),
             "codec": self.codec.to_dict(),
             "lora": self.lora,
@@ -57,7 +62,7 @@ class StemConditioner(nn.Module):
         self.stem = stem
 
     def forward(self, guide_BFCHW: Tensor) -> Tensor:
-        """(B, 4, 11, H, W) in [0, 1] → (B, C, H, W) of the latent."""
+        """(B, 4, C, H, W) in [0, 1] → (B, C, H, W) of the latent."""
         rows, _, _, height_px, width_px = guide_BFCHW.shape
         return self.stem.later(guide_BFCHW, self.stem.start(rows, height_px, width_px))
 
@@ -69,12 +74,12 @@ class VideoProduct:
     Attributes:
         config: of the student.
         generator: its weights by name, in the types they were imported in; adapters are merged.
-        stem: likewise.
+        stem: likewise; empty without one.
     """
 
     config: StudentConfig
-    generator: dict[str, Tensor]
-    stem: dict[str, Tensor]
+    generator: Mapping[str, Tensor]
+    stem: Mapping[str, Tensor]
 
 
 class VideoStudent(nn.Module):
@@ -82,81 +87,65 @@ class VideoStudent(nn.Module):
 
     Attributes:
         config: what it is.
+        conditioner: a stem for the warped frames; or nothing, and lessons bring them as latents of the codec.
         parts: dotted names of the modules that learn.
+        units: names of the modules whose weights are split among ranks.
         text_1SD: the prompt's embedding; None = a generator without text.
     """
 
-    UNITS = ("conditioner", "generator")
-    """Modules whose weights are split among ranks."""
     text_1SD: Tensor | None
 
     def __init__(
         self,
         config: StudentConfig,
         generator: Generator,
-        stem: Stem,
-        encoder: WanEncoder | TaehvEncoder,
-        text_1SD: Tensor | None,
+        encoder: Encoder,
+        stem: Stem | None = None,
+        text_1SD: Tensor | None = None,
         seed: int = 0,
     ) -> None:
-        """Prepares what is loaded for training: what learns becomes float32. Mutates `generator` and `stem`.
+        """Prepares what was loaded for training: what learns becomes float32. Mutates the modules.
 
         Args:
             config: what it is; `lora` decides what learns.
             generator: as imported.
-            stem: trained or fresh.
             encoder: of the frozen codec.
+            stem: trained or fresh.
             text_1SD: see the class.
             seed: of fresh adapters.
         """
         super().__init__()
         self.config = config
-        self.conditioner = StemConditioner(stem.float())
+        self.conditioner: nn.Module = nn.Identity() if stem is None else StemConditioner(stem)
         self.generator = generator
         self.encoder = encoder.requires_grad_(False)
         self.register_buffer("text_1SD", text_1SD, persistent=False)
         self._stored = {name: weight.dtype for name, weight in generator.state_dict().items()}
-        self.parts: tuple[str, ...] = self.UNITS
+        self.units = ("generator",) if stem is None else ("conditioner", "generator")
+        self.parts = self.units
         if config.lora:
-            generator.patch_embedding.float()
-            adapted = add_adapters(generator, config.lora, seed)
-            names = [f"generator.{name}.{ADAPTER}" for name in adapted]
+            names = [f"generator.{name}.{ADAPTER}" for name in add_adapters(generator, config.lora, seed)]
             # The input has new columns, which nothing but themselves can learn.
-            self.parts = ("conditioner", "generator.patch_embedding", *names)
-        else:
-            generator.float()
+            self.parts = (*self.units[:-1], "generator.patch_embedding", *names)
+        for part in self.parts:
+            for weight in self.get_submodule(part).parameters():
+                weight.data = weight.data.to(torch.float32, copy=True)  # what was loaded may be mapped from a file
 
-    def product(self, averages: dict[str, Tensor], ranks: Ranks = ALONE) -> VideoProduct:
-        """The weights with averages where there are any. Of several ranks only rank 0 is given weights; all must ask."""
-        own = {name: weight for name, weight in self.state_dict().items() if name.startswith(self.UNITS)}
-        assert set(averages) <= set(own), "averaged weights the student does not have"
+    def product(self, averages: Mapping[str, Tensor], ranks: Ranks = ALONE) -> VideoProduct:
+        """The weights, averaged where there are averages. All ranks must ask; only rank 0 is given weights."""
+        own = {name: w for name, w in self.state_dict().items() if name.partition(".")[0] in self.units}
+        unknown = set(averages) - set(own)
+        assert not unknown, f"averaged weights the student does not have: {sorted(unknown)[:3]}"
         whole = ranks.whole({**own, **averages})
-        generator = merged(_within(whole, "generator."))
-        stored = {name: weight.to(self._stored[name]).cpu() for name, weight in generator.items()}
-        stem = {name: weight.cpu() for name, weight in _within(whole, "conditioner.stem.").items()}
-        return VideoProduct(self.config, stored, stem)
+        generator = {name: w.to("cpu", self._stored[name]) for name, w in merged(_within(whole, "generator.")).items()}
+        stem = {name: w.to("cpu") for name, w in _within(whole, "conditioner.stem.").items()}
+        return VideoProduct(self.config, generator, stem)
 
 
-def stem_config(codec: VideoCodecConfig, guide_channels: int = GUIDE_CHANNELS) -> StemConfig:
-    """A stem for the warped frames and their pose maps, of the codec's cells; it halves until it reaches them."""
-    space_px = codec.encoder.space_px
-    widths = [32]
-    while STEM_PATCH_PX * 2 ** (len(widths) - 1) < space_px:
-        widths.append(128)
-    return StemConfig(guide_channels, codec.encoder.latent_channels, tuple(widths))
+def parts_elsewhere(parts: Sequence[str], before: str, after: str) -> tuple[str, ...]:
+    """Dotted names in a network that has the module `before` under the name `after`."""
+    return tuple(".".join([after if top == before else top, *rest]) for top, *rest in (p.split(".") for p in parts))
 
 
-def fresh_stem(config: StemConfig, seed: int) -> Stem:
-    """Untrained weights, the same for the same seed."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        return Stem(config)
-
-
-def adapted_parts(names: Sequence[str], before: str, after: str) -> tuple[str, ...]:
-    """Dotted names in a copy that holds the generator under another name."""
-    return tuple(f"{after}{name.removeprefix(before)}" if name.startswith(before) else name for name in names)
-
-
-def _within(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _within(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
