@@ -7,7 +7,7 @@ the tests hold against what PyTorch really keeps.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from avatar_sdk.model.generator import generator_shapes, stays_float32
 from avatar_sdk.model.presets import GeneratorConfig
 from avatar_sdk.model.video.build import codec_shapes
 from avatar_sdk.model.video.config import TaehvConfig, VideoCodecConfig
+from avatar_sdk.model.video.streaming import Shape
 from avatar_sdk.model.video_presets import VIDEO_PRESETS
 from training.errors import OutOfMemoryError
 
@@ -27,8 +28,11 @@ FULL: Final = 4
 """Bytes of a float32."""
 ADAM: Final = 2
 """Moments per weight."""
-WIDE: Final = 24
-"""Numbers per token and unit of width that a block keeps for its gradient, beside attention's keys and values."""
+KEPT_BYTES: Final = {(False, False): 96, (True, False): 70, (False, True): 72, (True, True): 45}
+"""(in bfloat16, with adapters) → bytes per token and unit of width that a block keeps for its gradient, beside the
+feed-forward part's inner width and attention's keys and values."""
+OUTSIDE: Final = 6
+"""Float32 numbers per token and unit of width that are kept outside of the blocks."""
 WORKING: Final = 6
 """Copies of its finest features that a codec's encoder holds at once."""
 JUDGED: Final = 4
@@ -94,31 +98,73 @@ class Needs:
         return f"{self.total / GB:.1f} GB ({parts})"
 
 
+@dataclass(frozen=True)
+class Count:
+    """Numbers in a generator.
+
+    Attributes:
+        block: of one block.
+        float32: of these, in what is never stored in fewer bits.
+        rest: outside of the blocks.
+        rest_float32: likewise.
+        patch: of the input layer.
+        adapters: of one block's adapters, per rank.
+    """
+
+    block: int
+    float32: int
+    rest: int
+    rest_float32: int
+    patch: int
+    adapters: int
+
+
 def needs(work: Workload) -> Needs:
     """An estimate for one device."""
-    shapes = {name: math.prod(shape) for name, shape in generator_shapes(work.generator).items()}
-    count = sum(shapes.values())
+    count, depth = count_numbers(work.generator), work.generator.depth
     if work.lora:
-        learning = sum(_adapters(work)) + sum(n for name, n in shapes.items() if name.startswith("patch_embedding"))
-        standing = sum(n * (FULL if stays_float32(name) else work.stored) for name, n in shapes.items())
-        weights = standing + FULL * learning
+        learning = depth * work.lora * count.adapters + count.patch
+        wide = depth * count.float32 + count.rest_float32
+        narrow = depth * count.block + count.rest - wide
+        weights = FULL * (wide + learning) + work.stored * narrow
+        block = FULL * (count.float32 + work.lora * count.adapters) + work.stored * (count.block - count.float32)
     else:
-        learning, weights = count, FULL * count
-    own, kept = FULL * learning, _kept(work)
+        learning = depth * count.block + count.rest
+        weights, block = FULL * learning, FULL * count.block
+    own, kept = FULL * learning, kept_bytes(work)
     judged = work.stage == "adversarial" and work.game
     judge = weights + own * (1 + ADAM) if judged else 0
     if judged:
         # The student's rollout waits while the discriminator looks at it.
-        kept += JUDGED * _kept(replace(work, stage="adapt"))
-    split = work.ranks
-    gathered = _largest_block(work) * 2 if split > 1 else 0
+        kept += JUDGED * kept_bytes(replace(work, stage="adapt"))
+    # Of what is split, one block and what lies outside of the blocks are whole while they compute.
+    gathered = (2 * block + FULL * count.rest) * (2 if judged else 1) if work.ranks > 1 else 0
     return Needs(
-        weights=weights // split + gathered,
-        learning=own * (2 + ADAM) // split,
-        judge=judge // split,
+        weights=weights // work.ranks + gathered,
+        learning=own * (2 + ADAM) // work.ranks,
+        judge=judge // work.ranks,
         kept=kept,
         codec=_codec(work),
     )
+
+
+def count_numbers(config: GeneratorConfig) -> Count:
+    """Of a generator of any depth; nothing is allocated."""
+    shapes = generator_shapes(replace(config, depth=1))
+    within = {name: shape for name, shape in shapes.items() if name.startswith(("blocks.", "text_blocks."))}
+    rest = {name: shape for name, shape in shapes.items() if name not in within}
+
+    def total(some: Mapping[str, Shape]) -> int:
+        return sum(math.prod(shape) for shape in some.values())
+
+    def wide(some: Mapping[str, Shape]) -> int:
+        return total({name: shape for name, shape in some.items() if stays_float32(name)})
+
+    layers = [
+        s for name, s in within.items() if name.startswith("blocks.") and name.endswith(".weight") and len(s) == 2
+    ]
+    patch = total({name: shape for name, shape in rest.items() if name.startswith("patch_embedding.")})
+    return Count(total(within), wide(within), total(rest), wide(rest), patch, sum(sum(shape) for shape in layers))
 
 
 def check_memory(work: Workload, free: int) -> Needs:
@@ -163,29 +209,21 @@ def _smaller(work: Workload) -> Iterator[tuple[str, Workload]]:
             )
 
 
-def _adapters(work: Workload) -> Iterator[int]:
-    for name, shape in generator_shapes(work.generator).items():
-        if name.startswith("blocks.") and name.endswith(".weight") and len(shape) == 2:
-            yield work.lora * sum(shape)
-
-
-def _kept(work: Workload) -> int:
-    """What the generator's forward keeps for its gradient."""
-    config, number = work.generator, 2 if work.half else FULL
+def kept_bytes(work: Workload) -> int:
+    """What a forward keeps until its gradient has come, and one block's insides where they are computed again."""
+    config, adapted = work.generator, work.lora > 0
+    number = 2 if work.half or (adapted and work.stored < FULL) else FULL
     tokens = work.clips * config.tokens
+    # A frame's keys are joined with those of the window and the sink before it.
     past = sum(min(frame, config.window) + 2 for frame in range(work.latents))
-    block = tokens * (work.latents * (WIDE * config.dim + 2 * config.ffn_dim) + 2 * config.dim * past) * number
+    inner = work.latents * (KEPT_BYTES[work.half, adapted] * config.dim + 2 * config.ffn_dim * number)
+    block = tokens * (inner + 2 * config.dim * past * number)
+    each = tokens * work.latents * config.dim
+    outside = OUTSIDE * FULL * each
     if not work.recompute:
-        return config.depth * block
-    numbers = FULL + 2 * number * (work.stage == "adversarial")
-    return config.depth * tokens * work.latents * config.dim * numbers + block
-
-
-def _largest_block(work: Workload) -> int:
-    shapes = generator_shapes(work.generator)
-    block = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("blocks.0."))
-    rest = sum(math.prod(shape) for name, shape in shapes.items() if not name.startswith("blocks."))
-    return (block + rest) * (work.stored if work.lora else FULL)
+        return config.depth * block + outside
+    bytes_each = FULL + 2 * number * (work.stage == "adversarial")
+    return config.depth * each * bytes_each + block + outside
 
 
 def _codec(work: Workload) -> int:
