@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import video_ranks  # noqa: E402
 from picture_clips import picture_shards  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from training_ranks import curve, free_port  # noqa: E402
-from video_ranks import CASES, HALF_WAY, STEPS, go  # noqa: E402
+from video_ranks import CASES, STEPS, go  # noqa: E402
 
 from training.run import MODEL  # noqa: E402
 from training.video.files import CODEC  # noqa: E402
@@ -42,7 +43,7 @@ def assert_same(one: Path, two: Path, name: str) -> None:
         mine, theirs = load_file(one / file), load_file(two / file)
         assert mine.keys() == theirs.keys()
         for key in mine:
-            assert torch.allclose(mine[key].float(), theirs[key].float(), rtol=1e-2, atol=1e-4), key
+            assert float((mine[key].float() - theirs[key].float()).abs().mean()) < 3e-5, key
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -51,16 +52,18 @@ def test_two_ranks_teach_what_one_does(case: str, data: Path, of_two: Path, tmp_
     assert_same(tmp_path, of_two / case, case.partition("-")[0])
 
 
-def test_one_rank_goes_on_where_two_stopped(data: Path, of_two: Path) -> None:
-    assert go("adversarial-lora", data, of_two / "half", HALF_WAY).metrics == {}
-    go("adversarial-lora", data, of_two / "half", STEPS)
-    assert_same(of_two / "half", of_two / "adversarial-lora", "adversarial")
+def test_one_rank_goes_on_where_two_stopped(data: Path, of_two: Path, tmp_path: Path) -> None:
+    shutil.copytree(of_two / "adversarial-lora", tmp_path / "two")
+    assert go("adversarial-lora", data, tmp_path / "two", STEPS).metrics == {}
+    for way in ("one", "two"):
+        go("adversarial-lora", data, tmp_path / way, STEPS + 1)
+    assert_same(tmp_path / "one", tmp_path / "two", "adversarial")
 
 
 @pytest.mark.parametrize("case", ["adapt", "adversarial-lora"])
 def test_a_run_goes_on_bit_for_bit(case: str, data: Path, tmp_path: Path) -> None:
     go(case, data, tmp_path / "whole", STEPS)
-    go(case, data, tmp_path / "parts", HALF_WAY)
+    go(case, data, tmp_path / "parts", STEPS - 1)
     go(case, data, tmp_path / "parts", STEPS)
     name = case.partition("-")[0]
     assert curve(tmp_path / "whole", name) == curve(tmp_path / "parts", name)

@@ -23,7 +23,7 @@ from training.stages.stage import Stage
 from training.video.files import CODEC
 
 CASES = ("adapt", "adversarial-lora")
-STEPS, HALF_WAY = 2, 1
+STEPS = 2
 FRAMES = 9
 
 
@@ -53,7 +53,7 @@ def go(case: str, data: Path, run: Path, steps: int, ranks: Ranks = ALONE, clips
 
 
 def main(rank: int, port: int, data: Path, folder: Path) -> None:
-    """Every case whole, and the first half of one."""
+    """Every case."""
     warnings.simplefilter("error")
     torch.set_num_threads(1)
     here = {"WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
@@ -61,4 +61,3 @@ def main(rank: int, port: int, data: Path, folder: Path) -> None:
     with joined("cpu") as ranks:
         for case in CASES:
             go(case, data, folder / case, STEPS, ranks)
-        go("adversarial-lora", data, folder / "half", HALF_WAY, ranks)
