@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch; install th
 from avatar_sdk.model.cache import Cache, GrowingCache, NoCache, RingCache  # noqa: E402
 from avatar_sdk.model.generator import Generator, generator_shapes, stays_float32  # noqa: E402
 from avatar_sdk.model.inputs import noise, rope  # noqa: E402
-from avatar_sdk.model.layers import Prompt, Sink  # noqa: E402
+from avatar_sdk.model.layers import Prompt, RMSNorm, Sink  # noqa: E402
 from avatar_sdk.model.presets import GeneratorConfig  # noqa: E402
 from avatar_sdk.model.video_presets import (  # noqa: E402
     RESOLUTIONS,
@@ -272,3 +272,14 @@ def test_a_resolution_that_does_not_divide_is_refused_with_the_next_that_does() 
 def test_two_streams_without_a_text_are_refused() -> None:
     with pytest.raises(InvalidConfigError, match="streams is 2 and text_dim 0"):
         replace(WAN, streams=2, text_dim=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_norm_of_one_kernel_is_the_norm_by_its_formula(dtype: torch.dtype) -> None:
+    norm = RMSNorm(64).to(dtype)
+    torch.nn.init.uniform_(norm.weight)
+    x = torch.randn(3, 5, 64).to(dtype)
+    here, there = norm(x).float(), norm.cuda()(x.cuda()).float().cpu()
+    assert float((here - there).detach().abs().max()) < (1e-5 if dtype is torch.float32 else 0.04)

@@ -1,4 +1,4 @@
-"""What two ranks do with a video student; each process runs `main`."""
+"""What two processes do in the tests of one stream on several devices; each runs `main`."""
 
 from __future__ import annotations
 
@@ -7,57 +7,50 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from video_models import CODECS, codec_of, save_part
-from video_students import student_of
+from numpy.typing import NDArray
+from video_models import CODECS, GENERATOR, GENERATORS, codec_of, generator_of
 
-from training.data import Shards
-from training.data.batches import BatchConfig, Batches
-from training.discriminator import Discriminator
-from training.ranks import ALONE, Ranks, joined
-from training.rollout import RolloutConfig
-from training.run import RunConfig, RunResult, train
-from training.stages.adapt import AdaptConfig, AdaptStage
-from training.stages.adversarial import AdversarialConfig, AdversarialStage
-from training.stages.stage import Stage
-from training.video.files import CODEC
+from avatar_sdk.model.presets import GeneratorConfig
+from avatar_sdk.model.video_presets import Resolution
+from avatar_sdk.runtime.torch.video.config import VideoConfig
+from avatar_sdk.runtime.torch.video.fidelity import random_text
+from avatar_sdk.runtime.torch.video.sequence import SequencePart, joined_devices
+from avatar_sdk.runtime.torch.video.stream import VideoStream
 
-CASES = ("adapt", "adversarial-lora")
-STEPS = 2
-FRAMES = 9
-
-
-def build(case: str, ranks: Ranks = ALONE) -> Stage:
-    """A stage before its first step; adapters beside half-precision matrices, or all weights."""
-    name, _, lora = case.partition("-")
-    dtype = torch.bfloat16 if lora else torch.float32
-    student = student_of(lora=2 if lora else 0, again=case != "adapt", dtype=dtype)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        if name == "adapt":
-            return AdaptStage(student, AdaptConfig(FRAMES, lr=1e-3, parts=student.parts), ranks)
-        walk = RolloutConfig(frames=3, segment=2, overlap=1)
-        game = AdversarialConfig(FRAMES, walk, lr=1e-3, pixel_frames=0, parts=student.parts)
-        return AdversarialStage(student, Discriminator(student, "causal"), game, ranks)
+FLOAT = VideoConfig(precision="float32")
+CASES: dict[str, tuple[GeneratorConfig, VideoConfig]] = {
+    "wan": (GENERATOR, FLOAT),
+    "two streams, tokens that do not divide": (replace(GENERATORS["two streams"], grid=3), FLOAT),
+    "no text, eight bits": (GENERATORS["no text"], replace(FLOAT, fp8_cache=True)),
+}
+LATENTS = GENERATOR.window + 3
 
 
-def go(case: str, data: Path, run: Path, steps: int, ranks: Ranks = ALONE, clips: int = 2) -> RunResult:
-    """Trains up to a step, as the same command again would."""
-    stage = build(case, ranks)
-    codec = run / stage.name / CODEC
-    if ranks.lead and not codec.is_file():
-        codec.parent.mkdir(parents=True, exist_ok=True)
-        save_part(codec, codec_of(CODECS["taehv"]), "codec")
-    batches = Batches([Shards(data)], BatchConfig(clips, FRAMES), ranks.rank, ranks.size)
-    return train(stage, batches, run, replace(RunConfig(steps, log_every=1, warm_up=2)), ranks=ranks)
+def run(name: str, part: SequencePart | None = None) -> tuple[NDArray[np.float32], NDArray[np.uint8], int]:
+    """Latents, frames, and bytes that the ring holds."""
+    config, how = CASES[name]
+    rows, columns = config.grid_shape
+    size = Resolution(16 * columns, 16 * rows)
+    stream = VideoStream(generator_of(config), codec_of(CODECS["taehv"]), size, how, part)
+    rng = np.random.default_rng(4)
+    clip = rng.integers(0, 256, (4 * LATENTS - 3, size.height_px, size.width_px, 3), np.uint8)
+    stream.begin(clip[0], random_text(stream))
+    latents, frames = [], []
+    for k in range(LATENTS):
+        frames += [frame.copy() for frame in stream.advance(clip[:1] if k == 0 else clip[4 * k - 3 : 4 * k + 1])]
+        latents.append(stream.step.latent.numpy().copy())
+    return np.concatenate(latents), np.stack(frames), stream.step.rings.bytes
 
 
-def main(rank: int, port: int, data: Path, folder: Path) -> None:
-    """Every case."""
+def main(rank: int, port: int, folder: Path) -> None:
+    """Every case; what this process saw is left in `folder`."""
     warnings.simplefilter("error")
     torch.set_num_threads(1)
     here = {"WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in here.items()}
-    with joined("cpu") as ranks:
-        for case in CASES:
-            go(case, data, folder / case, STEPS, ranks)
+    with joined_devices("cpu") as (own, size, _):
+        for i, name in enumerate(CASES):
+            latents, frames, held = run(name, SequencePart.of(CASES[name][0], own, size))
+            np.savez(folder / f"{i}.{rank}.npz", latents=latents, frames=frames, held=held)

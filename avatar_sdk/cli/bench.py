@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from avatar_sdk.cli import options
 from avatar_sdk.cli.command import AvatarCommand, examples
+
+if TYPE_CHECKING:
+    from avatar_sdk.bench.video import VideoBenchConfig
 
 EXAMPLES = examples(
     "avatar bench",
@@ -16,6 +19,10 @@ EXAMPLES = examples(
     "avatar bench --minutes 10",
     "avatar bench --busy-core --seconds 30",
     "avatar bench --device cuda --sessions 50,100,200,300 --precision bfloat16 --json sessions.json",
+    "avatar bench --preset test",
+    "avatar bench --preset aapt-8b --resolution 416p --window 30 --device cuda --compare self-forcing-layout",
+    "avatar bench --preset wan-1.3b --device cuda --sweep --json wan.json --plot wan.png",
+    "torchrun --nproc-per-node 2 --no-python avatar bench --preset aapt-8b --resolution 720p --device cuda",
 )
 
 
@@ -37,13 +44,44 @@ def _bench(
         str | None,
         typer.Option(help="Instead: how many sessions a device carries. Increasing numbers to try, as **1,2,4**."),
     ] = None,
-    device: Annotated[str, typer.Option(help="With --sessions: **cpu** or **cuda**.")] = "cpu",
+    device: Annotated[str, typer.Option(help="With --sessions or --preset: **cpu** or **cuda**.")] = "cpu",
     preset: Annotated[
         str,
-        typer.Option(help="With --sessions: random weights of this size, **lite** or **test**, in place of --model."),
+        typer.Option(
+            help="Instead: one stream of a large generator with random weights, **test**, **wan-1.3b**, **wan-5b**, "
+            "**wan-14b**, **aapt-8b** or **dit-8b**. With --sessions: random weights of **lite** or **test**."
+        ),
     ] = "",
-    precision: Annotated[str, typer.Option(help="With --sessions: **float32** or **bfloat16**.")] = "float32",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="**float32** or **bfloat16**; with --preset and without --sessions, bfloat16 is the default on CUDA."
+        ),
+    ] = "",
     side: Annotated[int, typer.Option(help="With --sessions: width and height of the pictures.")] = 512,
+    resolution: Annotated[
+        str, typer.Option(help="With --preset: **416p**, **480p**, **704p**, **720p**, or as 736x416.")
+    ] = "",
+    window: Annotated[int | None, typer.Option(help="With --preset: past latents that are attended to.")] = None,
+    codec: Annotated[str, typer.Option(help="With --preset: **taehv**, **light** or **wan**.")] = "taehv",
+    stem: Annotated[
+        bool, typer.Option("--stem", help="With --preset: a strided stem encodes the condition, not the codec.")
+    ] = False,
+    fp8: Annotated[bool, typer.Option("--fp8", help="With --preset: 8-bit products in the blocks.")] = False,
+    fp8_cache: Annotated[bool, typer.Option("--fp8-cache", help="With --preset: 8-bit keys and values.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="With --preset: torch.compile on the blocks.")] = False,
+    overlap: Annotated[
+        bool, typer.Option("--overlap/--no-overlap", help="With --preset: decode while the next latent is computed.")
+    ] = True,
+    compare: Annotated[
+        str, typer.Option(help="With --preset: **self-forcing-layout**, the common moving cache and second pass.")
+    ] = "",
+    hours: Annotated[float, typer.Option(help="With --preset: measure again at the positions after so long.")] = 0.0,
+    sweep: Annotated[bool, typer.Option("--sweep", help="With --preset: all windows and resolutions.")] = False,
+    steps: Annotated[int, typer.Option(help="With --preset: latents of a run.")] = 30,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --preset: draw fps over the window, and the roofline, into this file.")
+    ] = None,
     json: Annotated[
         Path | None,
         typer.Option(help="Write the figures: unpaced.fps, paced.fps, paced.pose_to_frame_ms.p50 …, stages_ms.NAME."),
@@ -57,9 +95,34 @@ def _bench(
 
     With --sessions, `lite` sessions are stepped together on one device, ever more of them, until 24 frames a second or
     50 ms for 95 % of the ticks are broken; each number for as long as --unpaced-seconds.
+
+    With --preset alone, one stream of a large generator is measured stage by stage against what the device can do at
+    best. Its weights are random: only time means something.
     """
     if sessions is not None:
-        _carry(sessions, device, model, preset, unpaced_seconds, side, precision, json)
+        _carry(sessions, device, model, preset, unpaced_seconds, side, precision or "float32", json)
+        return
+    if preset:
+        from avatar_sdk.bench.video import VideoBenchConfig
+
+        video = VideoBenchConfig(
+            preset=preset,
+            resolution=resolution,
+            window=window,
+            codec=codec,
+            stem=stem,
+            device=device,
+            precision=precision,
+            fp8=fp8,
+            fp8_cache=fp8_cache,
+            compiled=compiled,
+            overlapped=overlap,
+            compare=compare,
+            hours=hours,
+            sweep=sweep,
+            steps=steps,
+        )
+        _stream(video, json, plot)
         return
     from avatar_sdk.bench import BenchConfig, run_bench
 
@@ -74,6 +137,26 @@ def _bench(
     if json:
         result.save(json)
         typer.echo(f"\nwritten to {json}")
+
+
+def _stream(config: VideoBenchConfig, json: Path | None, plot: Path | None) -> None:
+    from avatar_sdk.bench.video import run_video
+    from avatar_sdk.bench.video_plots import check_plots, plot_video
+
+    if plot:
+        check_plots()
+    result = run_video(config, typer.echo)
+    if result is None:  # another process of torchrun speaks
+        return
+    written = []
+    if json:
+        result.save(json)
+        written.append(json)
+    if plot:
+        plot_video(result, plot)
+        written.append(plot)
+    if written:
+        typer.echo(f"\nwritten to {', '.join(map(str, written))}")
 
 
 def _carry(

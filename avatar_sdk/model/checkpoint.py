@@ -87,7 +87,7 @@ class PartHeader:
                 f"{path} holds a generator that has been through {', '.join(self.stages)}; before it can be served it "
                 f"needs `python -m training {missing[0]} --data PICTURES --run {path.parent}`"
             )
-        return f"{path} holds a generator alone; it is an avatar together with the codec beside it"
+        return f"{path} holds a trained video generator, which this version cannot serve yet; it serves `lite` models"
 
 
 def check_stages(stages: tuple[str, ...]) -> None:

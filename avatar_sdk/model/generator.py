@@ -8,7 +8,7 @@ B rows (one latent frame each), C channels, T tokens, S text tokens, D width, K 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import numpy as np
 import torch
@@ -35,6 +35,16 @@ def generator_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
     """Every weight of a generator with its shape; nothing is allocated."""
     with torch.device("meta"):
         return {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
+
+
+class Share(Protocol):
+    """The tokens of a frame that one of several devices computes."""
+
+    def take(self, x_BTD: Tensor) -> Tensor:
+        """Its own of all tokens."""
+
+    def gather(self, x_BTC: Tensor) -> Tensor:
+        """All tokens, from what every device has of its own."""
 
 
 class Generator(nn.Module):
@@ -84,6 +94,7 @@ class Generator(nn.Module):
         text_BSD: Tensor | None = None,
         prompts: Sequence[Prompt] | None = None,
         headless: bool = False,
+        share: Share | None = None,
     ) -> Tensor:
         """V (B, C, H, W). Mutates `caches`.
 
@@ -100,6 +111,7 @@ class Generator(nn.Module):
             text_BSD: text tokens (B, S, text_dim), for models with text.
             prompts: instead, one per block, from `prompt`, so that the text is read once per stream.
             headless: whether to end before the head, with normalised and modulated tokens (B, T, D) in rows.
+            share: the tokens that are computed here, when the caches let them see the others; `ropes` are theirs.
         """
         config = self.config
         own, behind = ropes or self.ropes(frame_B)
@@ -110,6 +122,8 @@ class Generator(nn.Module):
             ahead += prompts[0].keys.shape[-2]
         rule = BiasRule(frame_B, config.window, config.tokens, bias, ahead)
         x_BTD = self._embed(noisy_BCHW, recycled_BCHW, condition_BCHW)
+        if share is not None:
+            x_BTD = share.take(x_BTD)
         time_BD, time_B6D = self._time(t_B)
         nothing = [None] * config.depth
         for block, sink, cache, prompt in zip(self.blocks, sinks or nothing, caches, prompts or nothing, strict=True):
@@ -126,7 +140,10 @@ class Generator(nn.Module):
             )
         shift, scale = (self.modulation + time_BD[:, None]).unsqueeze(2).unbind(1)
         x_BTD = self.norm(x_BTD) * (1 + scale) + shift
-        return x_BTD if headless else self._unpatch(self.head(x_BTD.to(self.head.weight.dtype)))
+        if headless:
+            return x_BTD
+        out_BTC = self.head(x_BTD.to(self.head.weight.dtype))
+        return self._unpatch(out_BTC if share is None else share.gather(out_BTC))
 
     def prompt(self, text_BSD: Tensor) -> list[Prompt]:
         """Keys and values of the text in every block: the same for all frames and times.

@@ -118,3 +118,20 @@ VIDEO_PRESETS: Final = {
 }
 """Name → generator. `aapt-8b` is the shape of AAPT's as inferred from SeedVR's: half of its weights see text only, once
 per prompt. All of `dit-8b` sees video."""
+TEST_PRESET: Final = VideoPreset(
+    GeneratorConfig(
+        dim=32,
+        depth=2,
+        heads=2,
+        ffn_dim=64,
+        grid=2,
+        columns=4,
+        condition_channels=16,
+        window=4,
+        text_dim=16,
+        freq_dim=32,
+        patch=2,
+        text_tokens=8,
+    )
+)
+"""For tests, and to see `avatar bench` at work in seconds: 64×32 pixels."""

@@ -87,17 +87,17 @@ def choose_attention(config: GeneratorConfig, rows: int, device: str, dtype: tor
         with sdpa_kernel(backend), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a kernel that refuses explains itself at length
             try:
-                measured[name] = _median_us(lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+                measured[name] = median_us(lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
             except RuntimeError:
                 continue
     if dtype is torch.bfloat16 and importlib.util.find_spec("flash_attn"):
         sink, ring, now = k.split((config.tokens, config.window * config.tokens, config.tokens), 2)
         kernel = flash_kernel(torch.zeros(rows, config.window + 2, device=device), config.tokens)
-        measured[FLASH] = _median_us(lambda: kernel(q, (sink, ring, now), (sink, ring, now)))
+        measured[FLASH] = median_us(lambda: kernel(q, (sink, ring, now), (sink, ring, now)))
     return Attention(min(measured, key=lambda name: measured[name]), measured)
 
 
-def _median_us(run: Callable[[], Tensor]) -> float:
+def median_us(run: Callable[[], Tensor]) -> float:
     """Median time of a call on the device."""
     for _ in range(3):
         run()

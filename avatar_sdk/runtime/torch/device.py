@@ -21,6 +21,15 @@ def peak_bytes(device: str) -> int | None:
     return torch.cuda.max_memory_reserved(device) if torch.device(device).type == "cuda" else None
 
 
+def free_bytes(device: str) -> int:
+    """Memory of the device, or of the machine, that nobody holds."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 class StageClock:
     """Times stages on the device: by events on CUDA, without waiting for them before `spent_ms`."""
 

@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from avatar_sdk.model.inputs import ROPE_BASE, noise, rope, rope_split, sink_frame, slot_bias
+from avatar_sdk.model.inputs import noise, slot_bias
 from avatar_sdk.model.presets import GeneratorConfig
 from avatar_sdk.motion import Motion
 from avatar_sdk.runtime.torch.geometry import MotionRows
+from avatar_sdk.runtime.torch.positions import Positions
 from avatar_sdk.topology import LANDMARKS
 
 Floats = NDArray[np.float32]
@@ -49,11 +50,9 @@ class Feed:
 
     def __init__(self, config: GeneratorConfig, rows: int, device: str) -> None:
         self._config = config
-        time = rope_split(config.head_dim)[0]
-        self._frequency = ROPE_BASE ** (-np.arange(0, time, 2, dtype=np.float64) / time)
-        self._spatial = [torch.tensor(part[:, time:], device=device) for part in rope(config, 0)]
+        self._positions = Positions(config, device)
         latent = config.latent_channels * config.tokens
-        self._sizes = (*MOTION, latent, *(4 * (time // 2,)), config.window + 2)
+        self._sizes = (*MOTION, latent, *(4 * (self._positions.angles,)), config.window + 2)
         self._ends = np.cumsum(self._sizes)
         pinned = torch.device(device).type == "cuda"
         self._host_floats = torch.zeros(rows, int(self._ends[-1]), pin_memory=pinned)
@@ -66,8 +65,7 @@ class Feed:
         """Fills a row on the host."""
         config = self._config
         shoulders = np.zeros((2, 2), np.float32) if motion.shoulders is None else motion.shoulders
-        own, sink = (position * self._frequency for position in (float(frame), float(sink_frame(config, frame))))
-        parts = (
+        parts: tuple[ArrayLike, ...] = (
             motion.landmarks,
             motion.head_scale,
             motion.head_rotation,
@@ -75,10 +73,7 @@ class Feed:
             shoulders,
             float(motion.shoulders is not None),
             noise(config, seed, frame),
-            np.cos(own),
-            np.sin(own),
-            np.cos(sink),
-            np.sin(sink),
+            *self._positions.halves(frame),
             slot_bias(config, frame),
         )
         target, start = self._floats_np[row], 0
@@ -105,11 +100,4 @@ class Feed:
             parts[5][:, 0],
         )
         eps = parts[6].unflatten(1, (config.latent_channels, config.grid, config.grid))
-        own, sink = ((self._table(parts[i], 0), self._table(parts[i + 1], 1)) for i in (7, 9))
-        return motion, PositionRows(eps, own, sink, parts[11])
-
-    def _table(self, time_BN: Tensor, part: int) -> Tensor:
-        """(B, 1, T, K): the time's half of the table, which is all that changes, and the places' half."""
-        batch, tokens = len(time_BN), self._config.tokens
-        time = time_BN[:, None, None, :, None].expand(-1, -1, tokens, -1, 2).flatten(3)
-        return torch.cat([time, self._spatial[part].expand(batch, 1, -1, -1)], 3)
+        return motion, PositionRows(eps, *self._positions.tables(parts[7:11]), parts[11])

@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the e
 if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
     pytest.skip("this PyTorch has no gloo", allow_module_level=True)
 
-import video_ranks  # noqa: E402
+import student_ranks  # noqa: E402
 from picture_clips import picture_shards  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from training_ranks import curve, free_port  # noqa: E402
-from video_ranks import CASES, STEPS, go  # noqa: E402
+from student_ranks import CASES, STEPS, go  # noqa: E402
 
 from training.run import MODEL  # noqa: E402
 from training.video.files import CODEC  # noqa: E402
@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def of_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(video_ranks.main, (free_port(), data, folder), nprocs=2)
+    torch.multiprocessing.spawn(student_ranks.main, (free_port(), data, folder), nprocs=2)
     return folder
 
 
