@@ -14,8 +14,8 @@ if not torch.distributed.is_available() or not torch.distributed.is_gloo_availab
 import student_ranks  # noqa: E402
 from picture_clips import picture_shards  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
-from training_ranks import curve, free_port  # noqa: E402
 from student_ranks import CASES, STEPS, go  # noqa: E402
+from training_ranks import curve, free_port  # noqa: E402
 
 from training.run import MODEL  # noqa: E402
 from training.video.files import CODEC  # noqa: E402
@@ -38,7 +38,9 @@ def of_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def assert_same(one: Path, two: Path, name: str) -> None:
     for a, b in zip(curve(one, name), curve(two, name), strict=True):
-        assert a == pytest.approx(b, rel=2e-3, abs=1e-5)
+        # Beside matrices in bfloat16, sums in another order are other numbers, and an optimiser without momentum
+        # follows the sign of the smallest gradient.
+        assert a == pytest.approx(b, rel=1e-4 if name == "adapt" else 3e-2, abs=1e-5)
     for file in (MODEL, CODEC):
         mine, theirs = load_file(one / file), load_file(two / file)
         assert mine.keys() == theirs.keys()
