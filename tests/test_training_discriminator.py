@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch; install the extra `train`")
@@ -11,6 +13,7 @@ from training_clips import CONFIG  # noqa: E402
 from avatar_sdk.model.avatar import AvatarModel  # noqa: E402
 from training.discriminator import Discriminator, Kind  # noqa: E402
 from training.losses import penalty, relativistic  # noqa: E402
+from training.scene import Scene  # noqa: E402
 
 SIZE = CONFIG.generator
 ROWS, FRAMES = 2, 7
@@ -23,16 +26,16 @@ def judge(kind: Kind) -> Discriminator:
 
 
 @pytest.fixture(scope="module")
-def told() -> tuple[torch.Tensor, ...]:
-    """Latents, guides, reference and times."""
+def told() -> tuple[Any, ...]:
+    """Latents, guides, scene and times."""
     rng = torch.Generator().manual_seed(0)
     latent = torch.randn(ROWS, FRAMES, SIZE.latent_channels, SIZE.grid, SIZE.grid, generator=rng)
     guide = torch.rand(ROWS, FRAMES, 11, 64, 64, generator=rng) * 2 - 1
-    return latent, guide, guide[:, 0], torch.rand(ROWS, generator=rng)
+    return latent, guide, Scene(guide[:, 0]), torch.rand(ROWS, generator=rng)
 
 
 @torch.no_grad()
-def test_a_causal_logit_sees_its_frame_and_the_past_only(told: tuple[torch.Tensor, ...]) -> None:
+def test_a_causal_logit_sees_its_frame_and_the_past_only(told: tuple[Any, ...]) -> None:
     latent, *rest = told
     changed = torch.cat([latent[:, :4], -latent[:, 4:]], 1)
     before, after = judge("causal")((latent, changed), *rest)
@@ -42,15 +45,15 @@ def test_a_causal_logit_sees_its_frame_and_the_past_only(told: tuple[torch.Tenso
 
 
 @torch.no_grad()
-def test_causal_logits_of_a_shorter_clip_are_the_same(told: tuple[torch.Tensor, ...]) -> None:
-    latent, guide, reference, t_B = told
+def test_causal_logits_of_a_shorter_clip_are_the_same(told: tuple[Any, ...]) -> None:
+    latent, guide, scene, t_B = told
     one = judge("causal")
-    (short,) = one((latent[:, :3],), guide[:, :3], reference, t_B)
-    (whole,) = one((latent,), guide, reference, t_B)
+    (short,) = one((latent[:, :3],), guide[:, :3], scene, t_B)
+    (whole,) = one((latent,), guide, scene, t_B)
     assert torch.allclose(short, whole[:, :3], atol=1e-5)
 
 
-def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[torch.Tensor, ...]) -> None:
+def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[Any, ...]) -> None:
     one = judge("bidirectional")
     seen: list[torch.Tensor] = []
     one.logit.register_forward_hook(lambda *args: seen.append(args[2].mean(2)))
@@ -64,14 +67,16 @@ def test_every_frame_sees_every_other_in_a_bidirectional_one(told: tuple[torch.T
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["causal", "bidirectional"])
 @pytest.mark.parametrize("what", [0, 1, 2, 3])
-def test_everything_it_is_told_matters(told: tuple[torch.Tensor, ...], kind: Kind, what: int) -> None:
+def test_everything_it_is_told_matters(told: tuple[Any, ...], kind: Kind, what: int) -> None:
     one = judge(kind)
-    changed = [-x if i == what else x for i, x in enumerate(told)]
+    latent, guide, scene, t_B = told
+    others = (-latent, -guide, Scene(-scene.portrait), -t_B)
+    changed = [other if i == what else x for i, (x, other) in enumerate(zip(told, others, strict=True))]
     (a,), (b,) = (one((latent,), *rest) for latent, *rest in (told, changed))
     assert not torch.allclose(a, b, atol=1e-6)
 
 
-def test_it_begins_with_the_weights_of_the_generator_and_leaves_them_alone(told: tuple[torch.Tensor, ...]) -> None:
+def test_it_begins_with_the_weights_of_the_generator_and_leaves_them_alone(told: tuple[Any, ...]) -> None:
     model = AvatarModel.fresh(CONFIG, seed=1)
     kept = [w.clone() for w in model.parameters()]
     one = Discriminator(model, "causal")
@@ -83,7 +88,7 @@ def test_it_begins_with_the_weights_of_the_generator_and_leaves_them_alone(told:
 
 
 @pytest.mark.parametrize("kind", ["causal", "bidirectional"])
-def test_it_learns_to_tell_a_still_clip_from_a_moving_one(told: tuple[torch.Tensor, ...], kind: Kind) -> None:
+def test_it_learns_to_tell_a_still_clip_from_a_moving_one(told: tuple[Any, ...], kind: Kind) -> None:
     moving, *rest = told
     still = moving[:, :1].expand_as(moving)
     one = judge(kind)
@@ -100,7 +105,7 @@ def test_it_learns_to_tell_a_still_clip_from_a_moving_one(told: tuple[torch.Tens
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["causal", "bidirectional"])
-def test_judging_several_at_once_changes_nothing(told: tuple[torch.Tensor, ...], kind: Kind) -> None:
+def test_judging_several_at_once_changes_nothing(told: tuple[Any, ...], kind: Kind) -> None:
     latent, *rest = told
     one = judge(kind)
     together = one((latent, -latent), *rest)

@@ -126,7 +126,7 @@ def test_segments_of_a_walk_join_and_send_no_gradient_back(model: AvatarModel) -
     last = None
     for walk in student_walk(model, batch, config, torch.Generator().manual_seed(0)):
         assert walk.fake_BFCHW.shape == walk.true_BFCHW.shape
-        assert walk.guide_BFCHW.shape[1] == walk.fake_BFCHW.shape[1]
+        assert walk.guide.shape[1] == walk.fake_BFCHW.shape[1]
         if last is not None:
             assert torch.equal(walk.fake_BFCHW[:, : walk.new], last[:, -walk.new :])
         walk.fake_BFCHW.square().sum().backward()  # would fail if it led into the segment before

@@ -19,6 +19,7 @@ from avatar_sdk.portrait import Portrait
 from avatar_sdk.portrait.layers import part_layers
 from avatar_sdk.runtime.guide import at_rest, guide_of
 from avatar_sdk.warp import CROP_PX, Warp, WarpedFrame
+from avatar_sdk.warp.picture import gate_on_picture, maps_on_picture
 from training.data.clip import Clip
 
 Floats = NDArray[np.float32]
@@ -50,9 +51,24 @@ class Footage:
 
 
 def make_clip(
-    name: str, portrait: Portrait, footage: Footage, motion: MotionConfig, info: Mapping[str, Any] | None = None
+    name: str,
+    portrait: Portrait,
+    footage: Footage,
+    motion: MotionConfig,
+    info: Mapping[str, Any] | None = None,
+    *,
+    whole: bool = False,
 ) -> Clip:
-    """Drives the portrait as the service would, and cuts truth and warp out with the same crop."""
+    """Drives the portrait as the service would, and cuts truth and warp out with the same crop.
+
+    Args:
+        name: of the clip.
+        portrait: who is driven.
+        footage: what drives.
+        motion: how.
+        info: where it comes from.
+        whole: whether nothing is cut: pictures of the portrait's own size.
+    """
     warp, retargeter = Warp(portrait), Retargeter(portrait.landmarks, motion)
     state = retargeter.start()
     first = int(footage.times_us[0])
@@ -61,27 +77,43 @@ def make_clip(
     for frame, face, time_us in zip(footage.frames, footage.faces, footage.times_us.tolist(), strict=True):
         step = warp.step(retargeter.step(state, Pose(time_us, face), time_us))
         warped.append(step)
-        truth.append(cut(frame, footage.affine, step))
+        truth.append(laid_over(frame, footage.affine, step) if whole else cut(frame, footage.affine, step))
+    rest = warp.step(at_rest(portrait))
     return Clip(
         name=name,
         truth=np.stack(truth),
-        warp=np.stack([w.crop for w in warped]),
-        maps=np.stack([w.maps for w in warped]),
-        gate=np.stack([w.gate for w in warped]),
-        reference=guide_of(warp.step(at_rest(portrait)))[0],
+        warp=np.stack([w.image if whole else w.crop for w in warped]),
+        maps=np.stack([maps_on_picture(w) if whole else w.maps for w in warped]),
+        gate=np.stack([gate_on_picture(w) if whole else w.gate for w in warped]),
+        reference=picture_guide(portrait, rest) if whole else guide_of(rest)[0],
         info=info or {},
     )
+
+
+def picture_guide(portrait: Portrait, rest: WarpedFrame) -> Pixels:
+    """(11, H, W): the portrait itself, and its pose maps."""
+    return np.concatenate([portrait.image.transpose(2, 0, 1), maps_on_picture(rest)])
 
 
 def cut(frame: Pixels, affine: Floats, warped: WarpedFrame) -> Pixels:
     """(256, 256, 3): the camera's picture through the crop of a warped frame."""
     outer, inner = warped.crop_affine.astype(np.float64), affine.astype(np.float64)
     joined = np.concatenate([outer[:, :2] @ inner[:, :2], (outer[:, :2] @ inner[:, 2] + outer[:, 2])[:, None]], 1)
+    return _seen(frame, joined, (CROP_PX, CROP_PX))
+
+
+def laid_over(frame: Pixels, affine: Floats, warped: WarpedFrame) -> Pixels:
+    """(H, W, 3): the camera's picture where a warped frame shows it."""
+    height, width = warped.image.shape[:2]
+    return _seen(frame, affine.astype(np.float64), (width, height))
+
+
+def _seen(frame: Pixels, joined: NDArray[np.float64], size: tuple[int, int]) -> Pixels:
+    """A frame through an affine view, without aliasing; beyond its edge the edge goes on."""
     scale = float(np.sqrt(abs(np.linalg.det(joined[:, :2]))))
     if scale < 1:
         frame = cv2.GaussianBlur(frame, (0, 0), 0.35 * np.sqrt(1 / scale**2 - 1) + 1e-3)
     flags = cv2.INTER_LINEAR
-    size = (CROP_PX, CROP_PX)
     return np.asarray(cv2.warpAffine(frame, joined, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from avatar_sdk.model.avatar import one_step
 from avatar_sdk.model.cache import GrowingCache
 from avatar_sdk.model.generator import Generator
-from avatar_sdk.model.layers import Sink
+from avatar_sdk.model.layers import Prompt, Sink
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ def roll(
     sinks: Sequence[Sink],
     state: RolloutState,
     config: RolloutConfig,
+    prompts: Sequence[Prompt] | None = None,
 ) -> Tensor:
-    """Latents (B, F, C, grid, grid) of the next frames, one step each. Mutates `state`."""
+    """Latents (B, F, C, H, W) of the next frames, one step each. Mutates `state`."""
     rows = len(noise_BFCHW)
     device = noise_BFCHW.device
     ones_B = torch.ones(rows, device=device)
@@ -91,7 +92,17 @@ def roll(
         frame_1 = torch.tensor([state.frame])
         own, behind = ((cos.to(device), sin.to(device)) for cos, sin in generator.ropes(frame_1))
         frame_B = frame_1.to(device).expand(rows)
-        v = generator(noise, state.recycled_BCHW, condition, ones_B, frame_B, sinks, state.caches, ropes=(own, behind))
+        v = generator(
+            noise,
+            state.recycled_BCHW,
+            condition,
+            ones_B,
+            frame_B,
+            sinks,
+            state.caches,
+            ropes=(own, behind),
+            prompts=prompts,
+        )
         latents.append(one_step(noise, v))
         if config.recycle:
             state.recycled_BCHW = latents[-1].detach()

@@ -26,6 +26,8 @@ from training.interruption import stop_signals
 from training.ranks import ALONE, Ranks
 from training.stages.stage import Stage
 from training.state import Origin, Progress, load_state, save_state, way_out
+from training.video.files import CODEC, save_product
+from training.video.student import VideoProduct
 
 MODEL: Final = "model.safetensors"
 LOG: Final = "log.jsonl"
@@ -110,7 +112,7 @@ def train(
     """
     place = folder / stage.name
     place.mkdir(parents=True, exist_ok=True)
-    for module in stage.networks.values():
+    for module in (stage.model, *stage.networks.values()):
         module.to(config.device)
     origin = Origin(config.seed, stage.model.config.to_dict(), stages)
     rng = Draws(config.device, ranks.rank, ranks.size).manual_seed(config.seed)
@@ -178,8 +180,11 @@ def _save_product(stage: Stage, folder: Path, stages: tuple[str, ...], ranks: Ra
 
     def write() -> None:
         try:
-            checkpoint.save(fresh, product, stages)
-            fresh.replace(folder / MODEL)
+            if isinstance(product, VideoProduct):
+                save_product(product, folder / MODEL, folder / stage.name / CODEC, stages)
+            else:
+                checkpoint.save(fresh, product, stages)
+                fresh.replace(folder / MODEL)
         except OSError as error:
             raise DataError(f"{folder} cannot be written: {error}; free some space and run the same command") from error
 

@@ -13,6 +13,7 @@ from avatar_sdk.model.avatar import AvatarModel
 from avatar_sdk.model.presets import PRESETS
 from training.data import Shards
 from training.data.batches import Batches
+from training.errors import DataError
 from training.ranks import ALONE, Ranks
 from training.run import MODEL, RunConfig, RunResult, train
 from training.stages.stage import Stage
@@ -37,12 +38,15 @@ def choose_device(wanted: str, threads: int | None = None) -> str:
 
 
 def open_shards(folders: Sequence[Path]) -> list[Shards]:
-    """Every data set.
+    """Every data set of face crops.
 
     Raises:
-        DataError: one is missing, damaged or empty.
+        DataError: one is missing, damaged or empty, or holds whole pictures.
     """
-    return [Shards(folder) for folder in folders]
+    opened = [Shards(folder) for folder in folders]
+    if whole := [shards.folder for shards in opened if shards.picture is not None]:
+        raise DataError(f"{whole[0]} holds whole pictures, for video generators; prepare face crops without --picture")
+    return opened
 
 
 def initial_model(

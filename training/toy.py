@@ -162,10 +162,10 @@ def _walk(model: AvatarModel, config: ToyConfig) -> tuple[tuple[float, ...], tup
     batch = strangers(Cast(3, frames, first=1000 * config.seed + 900))
     walk = RolloutConfig(frames, segment=frames, overlap=0)
     (whole,) = student_walk(model, batch, walk, torch.Generator().manual_seed(config.seed))
-    picture = composite(whole.guide_BFCHW, batch.gate(), model.decoder.clip(whole.fake_BFCHW, whole.guide_BFCHW))
+    picture = composite(whole.guide, batch.gate(), model.decoder.clip(whole.fake_BFCHW, whole.guide))
     return (
         _per_length(_distance(picture, batch), config),
-        _per_length(_distance(whole.guide_BFCHW[:, :, :3], batch), config),
+        _per_length(_distance(whole.guide[:, :, :3], batch), config),
         _per_length(whole.fake_BFCHW.std((0, 2, 3, 4)), config),
     )
 

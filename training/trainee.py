@@ -13,8 +13,13 @@ from torch.distributed.tensor import DTensor
 from avatar_sdk.model.avatar import AvatarModel
 from training.ema import Average
 from training.ranks import ALONE, Ranks
+from training.video.student import VideoProduct, VideoStudent
 
 LONGEST_GRADIENT: Final = 1.0
+PARTS: Final = ("conditioner", "generator")
+"""What learns in the generator's stages."""
+Product = AvatarModel | VideoProduct
+"""What a stage leaves."""
 
 
 class Trainee:
@@ -28,7 +33,7 @@ class Trainee:
 
     def __init__(
         self,
-        model: AvatarModel,
+        model: AvatarModel | VideoStudent,
         parts: Sequence[str],
         optimiser: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         decay: float,
@@ -50,11 +55,17 @@ class Trainee:
         self._model = model.requires_grad_(False)
         self._parts = branches(model, parts).requires_grad_(True)
         self.average = Average(self._parts, decay)
-        for root in (self._parts, self.average.module.module):
-            for part in parts:
-                ranks.shard(root.get_submodule(part))
+        known: nn.Module = model
+        if isinstance(model, VideoStudent):
+            # What stands still is too large for every rank, too; it is not saved, as it stays what the run began with.
+            known, units = self._parts, [model.get_submodule(unit) for unit in model.units]
+            units.append(self.average.module.module)
+        else:
+            units = [root.get_submodule(part) for root in (self._parts, self.average.module.module) for part in parts]
+        for unit in units:
+            ranks.shard(unit)
         self.optimiser = optimiser(self._parts.parameters())
-        self.networks: Mapping[str, nn.Module] = {"model": model, "average": self.average.module}
+        self.networks: Mapping[str, nn.Module] = {"model": known, "average": self.average.module}
 
     def begin(self) -> None:
         """Forgets gradients."""
@@ -67,8 +78,10 @@ class Trainee:
         self.average.update(self._parts)
         return length
 
-    def product(self) -> AvatarModel:
+    def product(self) -> Product:
         """The model with averaged weights; of several ranks, only rank 0 is given any."""
+        if isinstance(self._model, VideoStudent):
+            return self._model.product(self.average.module.module.state_dict(), self._ranks)
         return self.average.applied(self._model, self._ranks)
 
 

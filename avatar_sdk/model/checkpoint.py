@@ -70,12 +70,24 @@ class PartHeader:
     def refusal(self, path: Path) -> str:
         """Why it cannot be served, and the command that makes an avatar of it."""
         size = f"--preset {self.preset} " if self.preset else ""
-        if self.part == GENERATOR_PART:
+        if self.part != GENERATOR_PART:
+            return (
+                f"{path} holds a {self.part} alone; `python -m training adapt --init GENERATOR --codec {path} "
+                "--data PICTURES --run RUN` makes an avatar of it and a generator"
+            )
+        if not self.stages:
             return (
                 f"{path} holds a generator alone, without pose training; it becomes an avatar by "
-                f"`python -m training adapt {size}--init {path}`"
+                f"`python -m training adapt {size}--init {path} --codec CODEC --data PICTURES --run RUN`, then distill "
+                "and adversarial"
             )
-        return f"{path} holds a {self.part} alone; `python -m training adapt --codec {path}` trains a generator for it"
+        missing = [stage for stage in GENERATOR_STAGES if stage not in self.stages]
+        if missing:
+            return (
+                f"{path} holds a generator that has been through {', '.join(self.stages)}; before it can be served it "
+                f"needs `python -m training {missing[0]} --data PICTURES --run {path.parent}`"
+            )
+        return f"{path} holds a trained video generator, which this version cannot serve yet; it serves `lite` models"
 
 
 def check_stages(stages: tuple[str, ...]) -> None:

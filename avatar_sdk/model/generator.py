@@ -93,6 +93,7 @@ class Generator(nn.Module):
         bias: Tensor | None = None,
         text_BSD: Tensor | None = None,
         prompts: Sequence[Prompt] | None = None,
+        headless: bool = False,
         share: Share | None = None,
     ) -> Tensor:
         """V (B, C, H, W). Mutates `caches`.
@@ -109,6 +110,7 @@ class Generator(nn.Module):
             bias: the additive mask; computed from the cache's positions when absent.
             text_BSD: text tokens (B, S, text_dim), for models with text.
             prompts: instead, one per block, from `prompt`, so that the text is read once per stream.
+            headless: whether to end before the head, with normalised and modulated tokens (B, T, D) in rows.
             share: the tokens that are computed here, when the caches let them see the others; `ropes` are theirs.
         """
         config = self.config
@@ -137,7 +139,10 @@ class Generator(nn.Module):
                 bias=rule,
             )
         shift, scale = (self.modulation + time_BD[:, None]).unsqueeze(2).unbind(1)
-        out_BTC = self.head((self.norm(x_BTD) * (1 + scale) + shift).to(self.dtype))
+        x_BTD = self.norm(x_BTD) * (1 + scale) + shift
+        if headless:
+            return x_BTD
+        out_BTC = self.head(x_BTD.to(self.head.weight.dtype))
         return self._unpatch(out_BTC if share is None else share.gather(out_BTC))
 
     def prompt(self, text_BSD: Tensor) -> list[Prompt]:
@@ -157,7 +162,8 @@ class Generator(nn.Module):
             raise InvalidConfigError(
                 f"the text has {text_BSD.shape[1]} tokens, this generator takes {config.text_tokens}", field="text"
             )
-        x_BSD = self.text_embedding(F.pad(text_BSD, (0, 0, 0, spare)).to(self.dtype))
+        first = cast(nn.Linear, self.text_embedding[0])
+        x_BSD = self.text_embedding(F.pad(text_BSD, (0, 0, 0, spare)).to(first.weight.dtype))
         if config.streams == 1:
             return [cast(Block, block).read(x_BSD) for block in self.blocks]
         prompts = []

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from avatar_sdk.model.avatar import AvatarModel
-from training.data.batches import Batch
+from training.data.batches import Batch, frames_of
 from training.rollout import RolloutConfig
-from training.walk import frames_of, student_walk
+from training.walk import student_walk
 
 SMOOTH: Final = 4
 """Frames that are averaged before motion is measured, or noise would count as motion."""

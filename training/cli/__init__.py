@@ -14,6 +14,7 @@ from training.cli import (
     codec,
     curves,
     distill,
+    encode_text,
     evaluate,
     export,
     finetune,
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 stages = (codec, adapt, distill, adversarial)
-for module in (synthesize, prepare, *stages, curves, finetune, toy, ablate, evaluate, export):
+for module in (synthesize, prepare, encode_text, *stages, curves, finetune, toy, ablate, evaluate, export):
     module.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,15 +32,37 @@ def _adversarial(
         Path | None,
         typer.Option(help="Checkpoint the discriminator begins with. Default: what stage 1 left in the run."),
     ] = None,
+    lora: options.Lora = 0,
+    recompute: options.Recompute = False,
     steps: options.Steps = 6000,
     minutes: options.Minutes = None,
-    clips: options.Clips = 4,
-    frames: options.Frames = 32,
+    clips: options.StageClips = None,
+    frames: options.Frames = None,
     rollout: Annotated[
-        int, typer.Option(min=1, help="Frames the student walks; beyond --frames the clip runs forth and back.")
-    ] = 32,
-    segment: Annotated[int, typer.Option(min=1, help="Frames judged and kept in memory at once.")] = 16,
-    overlap: Annotated[int, typer.Option(min=0, help="Frames of a segment that end the one before.")] = 4,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps the student walks, each a frame, or a latent; beyond the clip it runs forth and back. "
+            "Default: 32, of video generators 8.",
+            show_default=False,
+        ),
+    ] = None,
+    segment: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps judged and kept in memory at once. Default: 16, of video generators 8.",
+            show_default=False,
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Steps of a segment that end the one before. Default: 4, of video generators 2.",
+            show_default=False,
+        ),
+    ] = None,
     discriminator: Annotated[
         Literal["causal", "bidirectional"], typer.Option(help="A logit per frame, or one per clip.")
     ] = "causal",
@@ -48,10 +71,22 @@ def _adversarial(
     teacher_forced: Annotated[
         bool, typer.Option("--teacher-forced", help="True frames instead of the student's own: drifts.")
     ] = False,
-    lr: options.LearningRate = 1e-4,
-    judge_lr: Annotated[float, typer.Option(min=0, help="Learning rate of the discriminator.")] = 1e-4,
+    lr: options.StageRate = None,
+    judge_lr: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Learning rate of the discriminator. Default: 1e-4; --lr of video generators.",
+            show_default=False,
+        ),
+    ] = None,
     game_weight: Annotated[float, typer.Option(min=0, help="Of the discriminator's opinion.")] = 0.1,
-    penalty: Annotated[float, typer.Option(min=0, help="λ of the approximated R1 and R2.")] = 100.0,
+    penalty: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="λ of the approximated R1 and R2. Default: 100; 1000 for video generators.", show_default=False
+        ),
+    ] = None,
     latent_weight: Annotated[float, typer.Option(min=0, help="Of paired latents.")] = 1.0,
     pixel_weight: Annotated[float, typer.Option(min=0, help="Of paired pictures.")] = 1.0,
     stay_weight: Annotated[float, typer.Option(min=0, help="Of changing the warp where it is right.")] = 0.5,
@@ -62,7 +97,9 @@ def _adversarial(
         float, typer.Option(min=0, help="Of lips, lids and irises where MediaPipe sees them in the truth.")
     ] = 8.0,
     likeness_weight: Annotated[float, typer.Option(min=0, help="Of the features by which MediaPipe sees them.")] = 0.2,
-    pixel_frames: Annotated[int, typer.Option(min=0, help="Frames decoded per segment; 0 = none.")] = 3,
+    pixel_frames: Annotated[
+        int, typer.Option(min=0, help="Frames decoded per segment; 0 = none. Of video generators none are.")
+    ] = 3,
     train_decoder: Annotated[
         bool, typer.Option("--train-decoder", help="Let the decoder learn from the pictures too.")
     ] = False,
@@ -79,46 +116,59 @@ def _adversarial(
     """
     import torch
 
+    from training.cli.opening import Case, VideoOptions, is_video, judge_of, open_stage, rate
     from training.data.batches import BatchConfig, Batches
     from training.discriminator import Discriminator
     from training.face_reader import FaceReader
     from training.ranks import joined
     from training.rollout import RolloutConfig
     from training.run import RunConfig
-    from training.setting import choose_device, initial_model, judge_model, open_shards, restore, session
+    from training.setting import choose_device, session
     from training.stages.adversarial import AdversarialConfig, AdversarialStage
 
+    name, video = AdversarialStage.name, VideoOptions(lora=lora, recompute=recompute)
+    case = Case(name, run, data, "adapt", (32, 4), init, frames, clips, seed, half, portable, video)
+    public = is_video(case)
+    lengths = (8, 8, 2) if public else (32, 16, 4)
+    asked = (rollout, segment, overlap)
+    walk = RolloutConfig(
+        *(usual if wanted is None else wanted for wanted, usual in zip(asked, lengths, strict=True)), recycle, remember
+    )
+    case = replace(case, latents=min(walk.frames, walk.segment), game=game_weight > 0)
+    pixel_frames = 0 if public else pixel_frames
     with joined(choose_device(device, threads)) as ranks:
-        walk = RolloutConfig(rollout, segment, overlap, recycle, remember)
-        restore(run, AdversarialStage.name, portable, ranks)
-        model, stages = initial_model(run, AdversarialStage.name, init, None, seed, needs="adapt", ranks=ranks)
+        opened = open_stage(case, ranks)
         torch.manual_seed(seed)
+        lr = lr if lr is not None else rate(opened, case, 1e-4)
         config = AdversarialConfig(
-            frames=frames,
+            frames=opened.frames,
             rollout=walk,
             discriminator=discriminator,
             teacher_forced=teacher_forced,
             lr=lr,
-            judge_lr=judge_lr,
+            judge_lr=judge_lr if judge_lr is not None else (lr if public else 1e-4),
             game_weight=game_weight,
-            penalty=penalty,
+            penalty=penalty if penalty is not None else (1000.0 if public else 100.0),
             latent_weight=latent_weight,
             pixel_weight=pixel_weight,
             stay_weight=stay_weight,
             harm_weight=harm_weight,
             texture_weight=texture_weight,
             motion_weight=motion_weight,
-            reading_weight=reading_weight,
-            likeness_weight=likeness_weight,
+            reading_weight=reading_weight if pixel_frames else 0.0,
+            likeness_weight=likeness_weight if pixel_frames else 0.0,
             pixel_frames=pixel_frames,
-            parts=("conditioner", "generator", *(("decoder",) if train_decoder else ())),
+            parts=(*opened.parts, *(("decoder",) if train_decoder and not public else ())),
         )
-        # Also where the game is off: the same run may turn it on later.
-        player = Discriminator(judge_model(run, judge, model), discriminator)
+        # Also where the game is off: the same run may turn it on later. Of a video generator it would cost too much.
+        player = None
+        if game_weight or not public:
+            player = Discriminator(judge_of(case, judge, opened), discriminator)
         reader = FaceReader() if pixel_frames and (reading_weight or likeness_weight) else None
-        stage = AdversarialStage(model, player, config, ranks, reader)
-        batches = Batches(open_shards(data), BatchConfig(clips=clips, frames=frames, seed=seed), ranks.rank, ranks.size)
-        run_config = RunConfig(steps, minutes, seed, device=ranks.device, half=half)
-        result = session(stage, batches, run, run_config, stages, portable, ranks)
+        stage = AdversarialStage(opened.model, player, config, ranks, reader)
+        drawn = BatchConfig(clips=opened.clips, frames=opened.frames, seed=seed)
+        batches = Batches(opened.shards, drawn, ranks.rank, ranks.size)
+        run_config = RunConfig(steps, minutes, seed, device=ranks.device, half=half, **opened.run)
+        result = session(stage, batches, run, run_config, opened.stages, portable, ranks)
     if ranks.lead:
         options.report(run, result)

@@ -21,8 +21,49 @@ Preset = Annotated[str, typer.Option(help="Size of a fresh network.")]
 Steps = Annotated[int, typer.Option(min=1, help="In all, earlier sessions included.")]
 Minutes = Annotated[float | None, typer.Option(min=0, help="Stop this session after so long.")]
 Clips = Annotated[int, typer.Option(min=1, help="Per batch; under torchrun, of all ranks together.")]
-Frames = Annotated[int, typer.Option(min=1, help="Per clip.")]
+StageClips = Annotated[
+    int | None,
+    typer.Option(
+        "--clips",
+        min=1,
+        help="Per batch, of all ranks together. Default: 8, in stage 3 4; of video generators 1 a rank.",
+        show_default=False,
+    ),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Per clip; of video generators 1 + 4·n, which are 1 + n latents. Default: 16, in stage 3 32; 29.",
+        show_default=False,
+    ),
+]
 LearningRate = Annotated[float, typer.Option("--lr", min=0, help="Learning rate.")]
+StageRate = Annotated[
+    float | None,
+    typer.Option(
+        "--lr",
+        min=0,
+        help="Learning rate. Default: 5e-4, 2e-4 and 1e-4 in stages 1, 2 and 3; of video generators 1e-5, 1e-5 and "
+        "3e-6, of their adapters ten times that.",
+        show_default=False,
+    ),
+]
+Shift = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="How far times lean towards noise; 1 = not. Default: 3; 24 for video generators.",
+        show_default=False,
+    ),
+]
+Lora = Annotated[
+    int, typer.Option(min=0, help="Rank of adapters that learn instead of a video generator's weights; 0 = none.")
+]
+Recompute = Annotated[
+    bool,
+    typer.Option("--recompute", help="Compute a video generator's blocks again for their gradients: less memory."),
+]
 Portable = Annotated[
     Path | None,
     typer.Option(

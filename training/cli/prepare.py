@@ -13,6 +13,7 @@ EXAMPLES = examples(
     "python -m training prepare videos/ data/mine",
     "python -m training prepare one.mp4 two.mov more/ data/mine --sheet out/mine.png",
     "python -m training prepare videos/ data/mine --minutes 30   (the same command goes on)",
+    "python -m training prepare videos/ data/pictures --picture 736x416 --frames 29",
     "python -m training prepare old/ data/old --blur 0.7 --min-face 60 --step 16",
 )
 
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def _prepare(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIPS...", help="Videos, or folders of videos.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder where the shards go; may hold some already.")],
-    frames: Annotated[int, typer.Option(help="Per clip, 2 to 255.")] = 32,
+    frames: Annotated[int, typer.Option(help="Per clip, 2 to 255; fewer of large pictures.")] = 32,
     step: Annotated[
         int, typer.Option(min=0, help="Frames from one clip's start to the next's; 0 = clips do not overlap.")
     ] = 0,
@@ -41,6 +42,10 @@ def _prepare(
     ] = 3.5,
     size: Annotated[int, typer.Option(help="Side of the portrait, in pixels.")] = 512,
     framing: Annotated[float, typer.Option(help="Field of view of the portrait, in face sizes.")] = 2.2,
+    picture: Annotated[
+        str | None,
+        typer.Option(help="Whole pictures for a video generator: 416p, 480p, 704p, 720p, or as 736x416."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also draw a contact sheet of clips, a PNG.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")] = False,
@@ -54,12 +59,14 @@ def _prepare(
     """
     from rich.console import Console
 
+    from avatar_sdk.model.video_presets import parse_resolution
     from training.data import Shards
     from training.data.sheet import clip_sheet
     from training.prepare.config import PrepareConfig
     from training.prepare.preparation import prepare
     from training.prepare.table import print_report
 
+    size_px = None if picture is None else parse_resolution(picture)
     config = PrepareConfig(
         frames=frames,
         step=step,
@@ -71,6 +78,7 @@ def _prepare(
         neutral=neutral,
         size_px=size,
         framing=framing,
+        picture=None if size_px is None else (size_px.width_px, size_px.height_px),
     )
     done = prepare(clips, out, config, minutes)
     print_report(Console(), done.report)

@@ -27,10 +27,10 @@ class Batch:
     """Clips of one length.
 
     Attributes:
-        truth_BFCHW: (B, F, 3, 256, 256) uint8 RGB, what the camera saw.
-        guide_BFCHW: (B, F, 11, 256, 256) uint8, RGB of the warped crop, then the pose maps.
-        gate_BFHW: (B, F, 256, 256) uint8, how much of a residual may pass.
-        reference_BCHW: (B, 11, 256, 256) uint8, the guide of the portrait at rest.
+        truth_BFCHW: (B, F, 3, H, W) uint8 RGB, what the camera saw; 256×256 where clips are crops.
+        guide_BFCHW: (B, F, 11, H, W) uint8, RGB of the warp, then the pose maps.
+        gate_BFHW: (B, F, H, W) uint8, how much of a residual may pass.
+        reference_BCHW: (B, 11, H, W) uint8, the guide of the portrait at rest.
     """
 
     truth_BFCHW: Tensor
@@ -43,19 +43,19 @@ class Batch:
         return Batch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
     def truth(self) -> Tensor:
-        """(B, F, 3, 256, 256) float32 in [-1, 1]."""
+        """(B, F, 3, H, W) float32 in [-1, 1]."""
         return guide_from_bytes(self.truth_BFCHW)
 
     def guide(self) -> Tensor:
-        """(B, F, 11, 256, 256) float32 in [-1, 1]; its first three channels are the warped crop's RGB."""
+        """(B, F, 11, H, W) float32 in [-1, 1]; its first three channels are the warp's RGB."""
         return guide_from_bytes(self.guide_BFCHW)
 
     def gate(self) -> Tensor:
-        """(B, F, 1, 256, 256) float32 in [0, 1]."""
+        """(B, F, 1, H, W) float32 in [0, 1]."""
         return self.gate_BFHW.float().unsqueeze(2) / 255
 
     def reference(self) -> Tensor:
-        """(B, 11, 256, 256) float32 in [-1, 1]."""
+        """(B, 11, H, W) float32 in [-1, 1]."""
         return guide_from_bytes(self.reference_BCHW)
 
 
@@ -164,6 +164,13 @@ def single(clip: Clip) -> Batch:
 def stack(rows: Sequence[Batch]) -> Batch:
     """Joins batches along their first axis."""
     return Batch(*(torch.cat([getattr(row, f.name) for row in rows]) for f in fields(Batch)))
+
+
+def frames_of(batch: Batch, places: slice | Tensor) -> Batch:
+    """Some of a batch's frames."""
+    return Batch(
+        batch.truth_BFCHW[:, places], batch.guide_BFCHW[:, places], batch.gate_BFHW[:, places], batch.reference_BCHW
+    )
 
 
 def _batch(clip: Clip, places: NDArray[np.int64]) -> Batch:

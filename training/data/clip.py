@@ -1,4 +1,6 @@
-"""One training clip: what the camera saw, what the warp made of the portrait, and the pose maps, in the crop.
+"""One training clip: what the camera saw, what the warp made of the portrait, and the pose maps.
+
+All of it in the face-aligned crop, 256×256, for the `lite` family; or whole pictures, for video generators.
 
 F frames, H rows, W columns. A clip is stored as a few packed strips, frames below each other.
 """
@@ -19,8 +21,10 @@ from training.errors import DataError
 
 Pixels = NDArray[np.uint8]
 
-MAX_FRAMES: Final = 255
-"""A JPEG holds no more than 65,535 rows."""
+MAX_ROWS: Final = 65_535
+"""Of a JPEG."""
+MAX_FRAMES: Final = MAX_ROWS // 256
+"""Crops in a clip."""
 QUALITY: Final = 95
 
 
@@ -30,11 +34,11 @@ class Clip:
 
     Attributes:
         name: unique within its data set.
-        truth: (F, 256, 256, 3) uint8 RGB, the camera's picture through the crop of the avatar.
-        warp: (F, 256, 256, 3) uint8 RGB, `WarpedFrame.crop`.
-        maps: (F, 8, 256, 256) uint8, `WarpedFrame.maps`.
-        gate: (F, 256, 256) uint8, `WarpedFrame.gate`.
-        reference: (11, 256, 256) uint8, the guide of the portrait at rest: RGB, then maps.
+        truth: (F, H, W, 3) uint8 RGB, the camera's picture through the crop of the avatar, or all that it shows.
+        warp: (F, H, W, 3) uint8 RGB, `WarpedFrame.crop` or `.image`.
+        maps: (F, 8, H, W) uint8, `WarpedFrame.maps`.
+        gate: (F, H, W) uint8, `WarpedFrame.gate`.
+        reference: (11, H, W) uint8, the guide of the portrait at rest: RGB, then maps.
         info: where it comes from; plain values.
     """
 
@@ -52,7 +56,7 @@ class Clip:
 
     def encode(self) -> dict[str, bytes]:
         """File name ending → bytes. Pictures as JPEG without chroma subsampling, maps as zlib streams."""
-        assert 1 <= len(self) <= MAX_FRAMES
+        assert 1 <= len(self) <= MAX_ROWS // self.truth.shape[1]
         return {
             "truth.jpg": _jpeg(self.truth),
             "warp.jpg": _jpeg(self.warp),
@@ -73,15 +77,16 @@ class Clip:
             info = json.loads(files["json"])
             frames = info.pop("frames")
             truth, warp = (simplejpeg.decode_jpeg(files[f"{kind}.jpg"]) for kind in ("truth", "warp"))
-            side = truth.shape[1]
+            rows, width = truth.shape[:2]
+            height = rows // frames
             maps, gate, reference = (_planes(files[f"{kind}.z"]) for kind in ("maps", "gate", "reference"))
             return cls(
                 name=name,
-                truth=truth.reshape(frames, side, side, 3),
-                warp=warp.reshape(frames, side, side, 3),
-                maps=maps.reshape(frames, -1, side, side),
-                gate=gate.reshape(frames, side, side),
-                reference=reference.reshape(-1, side, side),
+                truth=truth.reshape(frames, height, width, 3),
+                warp=warp.reshape(frames, height, width, 3),
+                maps=maps.reshape(frames, -1, height, width),
+                gate=gate.reshape(frames, height, width),
+                reference=reference.reshape(-1, height, width),
                 info=info,
             )
         except (KeyError, ValueError, zlib.error) as error:

@@ -156,6 +156,12 @@ class Shards:
         """Clips."""
         return len(self._places)
 
+    @property
+    def picture(self) -> tuple[int, int] | None:
+        """Width and height of whole pictures; None = the clips are face crops."""
+        size = self.settings.get("picture")
+        return None if size is None else (int(size[0]), int(size[1]))
+
     def frames(self, index: int) -> int:
         """Length of a clip."""
         return int(self._places[index][1]["frames"])

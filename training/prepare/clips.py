@@ -86,7 +86,8 @@ def portrait_of(image: Pixels, config: PrepareConfig, reader: PortraitReader) ->
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=1)
-    framed = PortraitConfig(width_px=config.size_px, height_px=config.size_px, framing=config.framing)
+    width_px, height_px = config.portrait_size
+    framed = PortraitConfig(width_px, height_px, config.framing)
     with quiet_mediapipe():  # it builds a graph anew for every photo, and says so
         return load_portrait(buffer.getvalue(), framed, reader)
 
@@ -125,7 +126,7 @@ def clips_of(
         story.tell([look], fate)
     for part in good:
         own = f"{name}-{part[0].index:07d}"
-        yield own, None if own in known else _clip(own, part, chosen, info)
+        yield own, None if own in known else _clip(own, part, chosen, info, config.picture is not None)
 
 
 def judge(looks: list[Look], config: PrepareConfig) -> Fate:
@@ -142,7 +143,7 @@ def _lack(look: Look) -> float:
     return max(0.0, above - top, beside - left, right + beside - look.image.shape[1]) / look.face_px
 
 
-def _clip(name: str, looks: list[Look], chosen: Chosen, info: dict[str, Any]) -> Clip:
+def _clip(name: str, looks: list[Look], chosen: Chosen, info: dict[str, Any], whole: bool) -> Clip:
     assert chosen.look.face is not None
     footage = Footage(
         frames=[chosen.coloured(look.image) for look in looks],
@@ -152,4 +153,4 @@ def _clip(name: str, looks: list[Look], chosen: Chosen, info: dict[str, Any]) ->
         neutral=chosen.look.face,
     )
     where = {"frame": looks[0].index, "from_s": looks[0].time_us / 1e6, "portrait_frame": chosen.look.index}
-    return make_clip(name, chosen.portrait, footage, driven_by_itself(), {**info, **where})
+    return make_clip(name, chosen.portrait, footage, driven_by_itself(), {**info, **where}, whole=whole)

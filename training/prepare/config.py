@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from avatar_client.errors import InvalidConfigError
 
 from avatar_sdk.portrait import FRAMINGS
-from training.data.clip import MAX_FRAMES
+from training.data.clip import MAX_FRAMES, MAX_ROWS
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class PrepareConfig:
         gap_s: a longer pause between two frames is a cut. Unit: seconds.
         neutral: a take's best portrait must be nearer to a straight look and a relaxed face than this; 0 = perfect.
         size_px: side of the portrait.
+        picture: width and height of whole pictures, for video generators; None = face crops. Unit: pixels.
         framing: field of view of the portrait. Unit: face sizes.
         share: only so much of each video, from its beginning. Range: (0, 1].
 
@@ -53,12 +55,14 @@ class PrepareConfig:
     gap_s: float = 0.25
     neutral: float = 3.5
     size_px: int = 512
+    picture: tuple[int, int] | None = None
     framing: float = FRAMINGS["face"]
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.frames <= MAX_FRAMES:
-            raise InvalidConfigError(f"a clip is to have {self.frames} frames; it must be in [2, {MAX_FRAMES}]")
+        longest = MAX_FRAMES if self.picture is None else MAX_ROWS // self.picture[1]
+        if not 2 <= self.frames <= longest:
+            raise InvalidConfigError(f"a clip is to have {self.frames} frames; it must be in [2, {longest}]")
         if self.step < 0:
             raise InvalidConfigError(f"step is {self.step}; it must be at least 1, or 0 for clips that do not overlap")
         if self.take_frames < self.frames:
@@ -73,3 +77,15 @@ class PrepareConfig:
         for name in ("fps", "side_px", "min_face_px", "faces_every", "gap_s"):
             if getattr(self, name) <= 0:
                 raise InvalidConfigError(f"{name} is {getattr(self, name):g}; it must be above 0", field=name)
+
+    @property
+    def portrait_size(self) -> tuple[int, int]:
+        """Width and height of the portrait."""
+        return self.picture or (self.size_px, self.size_px)
+
+    def settings(self) -> dict[str, Any]:
+        """What a data set remembers; one of crops says nothing of pictures."""
+        values = asdict(self)
+        if self.picture is None:
+            del values["picture"]
+        return values

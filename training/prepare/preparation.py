@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -84,7 +84,7 @@ def prepare(
     videos, problems = _find(sources)
     if out.is_file():
         raise DataError(f"{out} is a file; the last thing to give is the folder where the clips go")
-    settings = {"source": "videos", **asdict(config)}
+    settings = {"source": "videos", **config.settings()}
     if photo is not None:
         settings["photo_sha256"] = hashlib.sha256(read_photo(photo)).hexdigest()
     with stop_signals() as stop, ShardWriter(out, settings) as shards, quiet_reader() as reader:
@@ -106,7 +106,8 @@ def chooser(photo: Path | None, config: PrepareConfig, reader: PortraitReader) -
     """
     if photo is None:
         return lambda take: choose_portrait(take, config, reader)
-    framed = PortraitConfig(width_px=config.size_px, height_px=config.size_px, framing=config.framing)
+    width_px, height_px = config.portrait_size
+    framed = PortraitConfig(width_px, height_px, config.framing)
     return PhotoMatcher(load_portrait(photo, framed, reader)).choose
 
 

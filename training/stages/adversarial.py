@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from avatar_sdk.model.avatar import AvatarModel
-from training.data.batches import Batch
+from training.data.batches import Batch, frames_of
 from training.discriminator import Discriminator, Kind
 from training.face_reader import FaceReader, misread, unlike
+from training.lesson import Student
 from training.losses import latent_huber, penalty, relativistic
 from training.pixel_losses import (
     composite,
@@ -33,8 +34,8 @@ from training.ranks import ALONE, Ranks
 from training.rollout import RolloutConfig, spans
 from training.schedule import noise_like, uniform_times
 from training.stages.codec import LAST_LAYER
-from training.trainee import Trainee
-from training.walk import Walk, frames_of, student_walk, teacher_walk
+from training.trainee import PARTS, Product, Trainee, branches
+from training.walk import Walk, student_walk, teacher_walk
 from training.windows import Window, face_windows
 
 
@@ -44,7 +45,7 @@ class AdversarialConfig:
 
     Attributes:
         frames: per clip that is read; longer rollouts run it forth and back.
-        rollout: how far the student walks.
+        rollout: how far the student walks, in steps of its generator.
         discriminator: "causal" has a logit per frame, "bidirectional" one per clip.
         teacher_forced: whether the student is given true frames instead of its own; drifts, for comparison only.
         lr: of the generator.
@@ -62,7 +63,7 @@ class AdversarialConfig:
         reading_weight: of how far off MediaPipe sees lips, lids and irises, within that; 0 = it is not asked.
         likeness_weight: of the features it sees them by, within that.
         read_every: of the decoded frames, so many-th are read.
-        pixel_frames: consecutive frames of each segment that are decoded; 0 = none.
+        pixel_frames: consecutive frames of each segment that are decoded; 0 = none. Only the `lite` family can.
         window_px: side of the window around mouth or eyes that is decoded; a multiple of 32.
         parts: dotted names of the modules that learn; with "decoder" it learns from the pictures too.
         ema: decay of the averaged weights.
@@ -89,7 +90,7 @@ class AdversarialConfig:
     read_every: int = 4
     pixel_frames: int = 3
     window_px: int = 128
-    parts: tuple[str, ...] = ("conditioner", "generator")
+    parts: tuple[str, ...] = PARTS
     ema: float = 0.998
 
 
@@ -100,7 +101,7 @@ class AdversarialStage:
 
     def __init__(
         self,
-        model: AvatarModel,
+        model: Student,
         judge: Discriminator | None,
         config: AdversarialConfig,
         ranks: Ranks = ALONE,
@@ -121,14 +122,17 @@ class AdversarialStage:
         self._judge_weights: list[nn.Parameter] = []
         if judge is not None:
             ranks.shard(judge)
-            self._judge_weights = list(judge.parameters())
+            learns = branches(judge, judge.parts)
+            self._judge_weights = list(learns.parameters())
             optimiser = torch.optim.Adam(self._judge_weights, config.judge_lr, (0.0, 0.9), fused=True)
-            self.networks = {**self.networks, "discriminator": judge}
+            self.networks = {**self.networks, "discriminator": learns}
             self.optimisers = {**self.optimisers, "discriminator": optimiser}
 
     def _optimiser(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Momentum helps reconstruction and hurts the game; the decoder's last layer speaks in pixels: it is slow."""
-        last, learning = set(self.model.decoder.last.parameters()), list(weights)
+        last, learning = set[nn.Parameter](), list(weights)
+        if isinstance(self.model, AvatarModel):
+            last = set(self.model.decoder.last.parameters())
         groups: list[dict[str, Any]] = [{"params": [w for w in learning if w not in last]}]
         if slow := [w for w in learning if w in last]:
             groups.append({"params": slow, "lr": LAST_LAYER * self.config.lr})
@@ -149,15 +153,17 @@ class AdversarialStage:
             judged = self._judge_loss(walk, rng) if self.config.game_weight else {}
             if judged:
                 (judged["judge"] / len(segments)).backward()
+            self._teach_judge(False)
             played = self._play(walk, rng)
             (played["loss"] / len(segments)).backward()
+            self._teach_judge(True)
             seen.append({name: value.detach() for name, value in {**played, **judged}.items()})
         if self.judge is not None:
             self.optimisers["discriminator"].step()
         metrics = {name: torch.stack([one[name] for one in seen]).mean() for name in seen[0]}
         return {**metrics, "gradient": self._trainee.update()}
 
-    def product(self) -> AvatarModel:
+    def product(self) -> Product:
         """The model with averaged weights."""
         return self._trainee.product()
 
@@ -173,10 +179,11 @@ class AdversarialStage:
     def _judge(self, walk: Walk, latents: Sequence[Tensor], rng: torch.Generator) -> tuple[Tensor, ...]:
         assert self.judge is not None
         t_B = uniform_times(len(walk.true_BFCHW), rng)
-        logits: tuple[Tensor, ...] = self.judge(latents, walk.guide_BFCHW, walk.batch.reference(), t_B)
+        logits: tuple[Tensor, ...] = self.judge(latents, walk.guide, walk.scene, t_B)
         return logits
 
     def _teach_judge(self, wanted: bool) -> None:
+        """Whether the discriminator's weights want gradients; the same from a forward to the end of its backward."""
         # Between forward and backward a split network shows other parameters than those that its optimiser holds.
         for weight in self._judge_weights:
             weight.requires_grad_(wanted)
@@ -187,9 +194,7 @@ class AdversarialStage:
         latent = latent_huber(walk.fake_BFCHW[:, walk.new :], walk.true_BFCHW[:, walk.new :])
         loss, metrics = config.latent_weight * latent, {"latent": latent}
         if config.game_weight:
-            self._teach_judge(False)
             fake, real = self._judge(walk, (walk.fake_BFCHW, walk.true_BFCHW), rng)
-            self._teach_judge(True)
             metrics["game"] = relativistic(fake, real)
             loss = loss + config.game_weight * metrics["game"]
         if config.pixel_frames:
@@ -211,6 +216,7 @@ class AdversarialStage:
 
     def _picture_losses(self, walk: Walk, rng: torch.Generator) -> dict[str, Tensor]:
         """Decodes a window of a few new frames, after one that only fills the decoder's memory where there is one."""
+        assert isinstance(self.model, AvatarModel), "only the crop's decoder may be in the graph"
         made = walk.fake_BFCHW.shape[1]
         count = min(self.config.pixel_frames, made - walk.new)
         first = walk.new + int(torch.randint(made - walk.new - count + 1, (1,), generator=rng, device=rng.device))

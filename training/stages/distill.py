@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
 from training.draws import per_row
+from training.lesson import Lesson, Student, lesson_of
 from training.losses import consistency, latent_huber, mix
 from training.ranks import ALONE, Ranks
+from training.scene import Part
 from training.schedule import DISTILL_STEPS, SHIFT, fixed_times, noise_like
-from training.teacher import before, teacher_forced, true_latents
-from training.trainee import Trainee
+from training.teacher import before, teacher_forced
+from training.trainee import PARTS, Product, Trainee
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class DistillConfig:
         lr: of AdamW.
         weight_decay: of AdamW.
         shift: how far times lean towards noise.
+        parts: dotted names of the modules that learn.
         ema: decay of the averaged weights; targets come from the weights themselves.
     """
 
@@ -39,20 +41,21 @@ class DistillConfig:
     lr: float = 2e-4
     weight_decay: float = 0.01
     shift: float = SHIFT
+    parts: tuple[str, ...] = PARTS
     ema: float = 0.998
 
 
 class DistillStage:
-    """Improved consistency training with teacher forcing and no guidance; trains conditioner and generator."""
+    """Improved consistency training with teacher forcing and no guidance."""
 
     name = "distill"
 
-    def __init__(self, model: AvatarModel, config: DistillConfig, ranks: Ranks = ALONE) -> None:
+    def __init__(self, model: Student, config: DistillConfig, ranks: Ranks = ALONE) -> None:
         self.model, self.config = model, config
         self.frames = config.frames
         self._trainee = Trainee(
             model,
-            ("conditioner", "generator"),
+            config.parts,
             lambda weights: torch.optim.AdamW(
                 weights, config.lr, (0.9, 0.99), weight_decay=config.weight_decay, fused=True
             ),
@@ -64,7 +67,9 @@ class DistillStage:
 
     def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
         """One update. "latent" in the log is how far the arrival is from the truth."""
-        latent = true_latents(self.model, batch)
+        lesson = lesson_of(self.model, batch)
+        part = lesson.part(0, lesson.steps)
+        latent = part.true_BFCHW
         noise = noise_like(latent, rng)
         steps = self.config.steps
         times = fixed_times(steps, self.config.shift, latent.device)
@@ -73,9 +78,9 @@ class DistillStage:
         )
         late_B, early_B = times[place_B], times[place_B - 1]
         self._trainee.begin()
-        student = self._picture(batch, mix(latent, noise, late_B), latent, late_B)
+        student = self._picture(lesson, part, mix(latent, noise, late_B), late_B)
         with torch.no_grad():
-            target = self._picture(batch, mix(latent, noise, early_B), latent, early_B)
+            target = self._picture(lesson, part, mix(latent, noise, early_B), early_B)
         loss = consistency(student, target)
         loss.backward()
         return {
@@ -84,10 +89,12 @@ class DistillStage:
             "gradient": self._trainee.update(),
         }
 
-    def product(self) -> AvatarModel:
+    def product(self) -> Product:
         """The model with averaged weights."""
         return self._trainee.product()
 
-    def _picture(self, batch: Batch, noisy: Tensor, latent: Tensor, t_B: Tensor) -> Tensor:
+    def _picture(self, lesson: Lesson, part: Part, noisy: Tensor, t_B: Tensor) -> Tensor:
         """x0 = x_t − t·v, which is x_t itself at t = 0."""
-        return noisy - t_B.view(-1, 1, 1, 1, 1) * teacher_forced(self.model, batch, noisy, before(latent), t_B)
+        recycled, model = before(part.true_BFCHW), self.model
+        v = teacher_forced(model.conditioner, model.generator, lesson.scene, part.guide, noisy, recycled, t_B)
+        return noisy - t_B.view(-1, 1, 1, 1, 1) * v

@@ -8,8 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from avatar_sdk.model.avatar import AvatarModel
 from training.data.batches import Batch
+from training.lesson import Student
+from training.trainee import Product
 
 
 class Stage(Protocol):
@@ -24,7 +25,7 @@ class Stage(Protocol):
     """
 
     name: str
-    model: AvatarModel
+    model: Student
     frames: int
     networks: Mapping[str, nn.Module]
     optimisers: Mapping[str, torch.optim.Optimizer]
@@ -36,7 +37,7 @@ class Stage(Protocol):
             Detached scalars to be logged; one of them is called "loss".
         """
 
-    def product(self) -> AvatarModel:
+    def product(self) -> Product:
         """The model to be saved, with averaged weights where the stage averages.
 
         All ranks ask; of several only rank 0 is given weights.
