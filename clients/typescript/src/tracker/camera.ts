@@ -6,6 +6,8 @@ import { cameraFrames, type Frames } from "./frames.js";
 /** A camera with no image for this long is taken, closed or broken. Unit: milliseconds. */
 const SILENCE_MS = 5000;
 
+export const DEFAULT_FPS = 30;
+
 /** A camera of this machine. */
 export interface CameraInfo {
   deviceId: string;
@@ -21,7 +23,7 @@ export interface CameraOptions {
   width?: number;
   /** Wished height. Unit: pixels. Default: 480. */
   height?: number;
-  /** Wished rate. Unit: frames per second. Default: 30. */
+  /** Wished rate; the surplus of a faster camera is not tracked. Unit: frames per second. Default: 30. */
   fps?: number;
 }
 
@@ -172,7 +174,7 @@ async function find(spec: string): Promise<string | undefined> {
 }
 
 async function getUserMedia(options: CameraOptions, deviceId?: string): Promise<MediaStream> {
-  const { width = 640, height = 480, fps = 30 } = options;
+  const { width = 640, height = 480, fps = DEFAULT_FPS } = options;
   try {
     return await mediaDevices().getUserMedia({
       audio: false,

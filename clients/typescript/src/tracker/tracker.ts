@@ -3,11 +3,14 @@ import { monotonicUs } from "../clock.js";
 import { Emitter } from "../emitter.js";
 import { AvatarError, type CameraError } from "../errors.js";
 import type { Pose } from "../pose.js";
-import { Camera, type CameraInfo, type CameraOptions, listCameras } from "./camera.js";
+import { Camera, type CameraInfo, type CameraOptions, DEFAULT_FPS, listCameras } from "./camera.js";
 import { FaceFinder, type FinderOptions } from "./finder.js";
 import type { Backend, Delegate } from "./messages.js";
 import { OneEuro, type OneEuroOptions } from "./one_euro.js";
 import { Tempo } from "./tempo.js";
+
+/** An image may come this much of an interval after the last one, for cameras are not even. */
+const EARLIEST = 0.7;
 
 /** What is tracked, with what, through which camera. */
 export interface TrackerOptions extends FinderOptions, CameraOptions {
@@ -128,7 +131,13 @@ export class PoseTracker extends Emitter<TrackerEvents> {
 
   async #run(camera: Camera): Promise<void> {
     try {
+      let dueUs = 0;
       for (let shot = await camera.next(); shot; shot = await camera.next()) {
+        if (shot.timestampUs < dueUs) {
+          shot.image.close(); // a camera that is faster than asked for
+          continue;
+        }
+        dueUs = shot.timestampUs + EARLIEST * (1e6 / (this.#options.fps ?? DEFAULT_FPS));
         const { face, ms } = await this.#finder.find(shot);
         if (camera !== this.#camera) {
           return;
