@@ -138,11 +138,14 @@ class Calls:
 
     # The stream
 
-    async def stream(self, requests: AsyncIterator[Any], writer: Writer, transport: str) -> CloseReason:
+    async def stream(
+        self, requests: AsyncIterator[Any], writer: Writer, transport: str, linger_s: float = 0.0
+    ) -> CloseReason:
         """Drives a session: the first request is a StreamConfig, then poses against frames, until either side ends it.
 
-        `transport` is the word that metrics and log call this stream by. Returns why the session ended, UNSPECIFIED
-        when only the stream did.
+        `transport` is the word that metrics and log call this stream by; `linger_s` is how long the client of a session
+        that is over may take to end the stream itself. Returns why the session ended, UNSPECIFIED when only the stream
+        did.
 
         Raises:
             AvatarError: why the stream broke.
@@ -167,7 +170,7 @@ class Calls:
                 state = convert.from_state(live.core.state).state
                 ready = pb.StreamReady(config=config, state=state, resumed=resumed, fps=self.config.clock.fps)
                 await writer.write(pb.StreamResponse(ready=ready))
-                conversation = Conversation(live, stream, self.metrics, tracks=self.config.tracks)
+                conversation = Conversation(live, stream, self.metrics, tracks=self.config.tracks, linger_s=linger_s)
                 await conversation.run(requests, writer)
             return live.core.close_reason
         finally:

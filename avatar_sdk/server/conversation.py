@@ -41,12 +41,18 @@ def check_size(size: int) -> None:
 class Conversation:
     """One stream after its first message. Reads and writes never wait for each other."""
 
-    def __init__(self, live: LiveSession, stream: LiveStream, metrics: Metrics, *, tracks: bool = False) -> None:
-        """`tracks`: whether poses are found in the client's camera pictures."""
+    def __init__(
+        self, live: LiveSession, stream: LiveStream, metrics: Metrics, *, tracks: bool = False, linger_s: float = 0.0
+    ) -> None:
+        """`tracks`: whether poses are found in the client's camera pictures.
+
+        `linger_s`: how long a client may take to fall silent after it was told that its session is over.
+        """
         self._live = live
         self._stream = stream
         self._metrics = metrics
         self._tracks = tracks
+        self._linger_s = linger_s
         self._camera: CameraTracking | None = None
 
     async def run(self, requests: AsyncIterator[Any], context: Any) -> None:
@@ -62,6 +68,7 @@ class Conversation:
             core = self._live.core
             if core.state is SessionState.CLOSED:
                 await self._say_goodbye(context, core.close_reason)
+                await asyncio.wait([reader], timeout=self._linger_s)
         finally:
             reader.cancel()
             if self._camera is not None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from avatar_client._gen import avatar_pb2_grpc
 from avatar_client.errors import AvatarError
 
 from avatar_sdk.server.calls import Calls
 from avatar_sdk.server.errors import abort
+
+LINGER_S: Final = 0.25
+"""A call that ends while its client writes loses what the client has not read yet: why the session is over."""
 
 
 def typed(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -56,4 +59,4 @@ class AvatarServicer(avatar_pb2_grpc.AvatarServiceServicer):  # type: ignore[mis
     @typed
     async def Stream(self, requests: AsyncIterator[Any], context: Any) -> None:  # noqa: N802
         """Drives a session: the first message is a StreamConfig, then poses against frames."""
-        await self.calls.stream(requests, context, "grpc")
+        await self.calls.stream(requests, context, "grpc", LINGER_S)

@@ -164,6 +164,8 @@ class SessionRunner:
                 arm = response.WhichOneof("message")
                 if arm == "ready":
                     self._opened()
+                elif self._link.close_reason is not CloseReason.UNSPECIFIED:
+                    return  # nothing follows, and the server waits for us to fall silent
                 elif self._link.go_away is not None and self._link.go_away.endpoint:
                     return  # another server is ready now; without an address this one may go on for its grace
         except grpc.aio.AioRpcError as error:
