@@ -299,9 +299,9 @@ def test_an_imported_generator_is_not_served_and_the_command_that_trains_it_is_n
 
 def test_a_refusal_names_the_preset_and_a_codec_asks_for_a_generator() -> None:
     generator = checkpoint.PartHeader("generator", {}, preset="wan-5b").refusal(Path("x.safetensors"))
-    assert "`python -m training adapt --preset wan-5b --init x.safetensors`" in generator
+    assert "`python -m training adapt --preset wan-5b --init x.safetensors --codec CODEC --data PICTURES" in generator
     codec = checkpoint.PartHeader("codec", {}).refusal(Path("y.safetensors"))
-    assert "`python -m training adapt --codec y.safetensors` trains a generator for it" in codec
+    assert "`python -m training adapt --init GENERATOR --codec y.safetensors --data PICTURES --run RUN` makes" in codec
 
 
 def test_a_whole_model_is_no_part_and_a_part_no_whole_model(public: Weights, tmp_path: Path) -> None:

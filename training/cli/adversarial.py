@@ -129,10 +129,13 @@ def _adversarial(
     name, video = AdversarialStage.name, VideoOptions(lora=lora, recompute=recompute)
     case = Case(name, run, data, "adapt", (32, 4), init, frames, clips, seed, half, portable, video)
     public = is_video(case)
-    lengths = (8, 8, 2) if public else (32, 16, 4)
-    asked = (rollout, segment, overlap)
+    usual = RolloutConfig(8, 8, 2) if public else RolloutConfig()
     walk = RolloutConfig(
-        *(usual if wanted is None else wanted for wanted, usual in zip(asked, lengths, strict=True)), recycle, remember
+        usual.frames if rollout is None else rollout,
+        usual.segment if segment is None else segment,
+        usual.overlap if overlap is None else overlap,
+        recycle,
+        remember,
     )
     case = replace(case, latents=min(walk.frames, walk.segment), game=game_weight > 0)
     pixel_frames = 0 if public else pixel_frames

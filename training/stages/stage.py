@@ -18,17 +18,19 @@ class Stage(Protocol):
 
     Attributes:
         name: what a checkpoint records: "codec", "adapt", "distill", "adversarial".
-        model: whose weights are trained.
         frames: consecutive frames of every clip it wants.
         networks: every module with weights that a resumed run needs, by name.
         optimisers: by name.
     """
 
     name: str
-    model: Student
     frames: int
     networks: Mapping[str, nn.Module]
     optimisers: Mapping[str, torch.optim.Optimizer]
+
+    @property
+    def model(self) -> Student:
+        """Whose weights are trained."""
 
     def step(self, batch: Batch, step: int, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Trains on one batch. Mutates networks and optimisers; all randomness comes from `rng`.
