@@ -8,20 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch; install the extra `train`")
 
 from avatar_client.errors import InvalidConfigError  # noqa: E402
 from picture_clips import picture_clip, picture_shards  # noqa: E402
+from service import POSES, SIZE_PX, photo  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 from video_models import CODECS, GENERATORS, TAEHV, codec_of, generator_of, save_part  # noqa: E402
 
+from avatar_sdk.engine import Engine, EngineConfig  # noqa: E402
 from avatar_sdk.model import checkpoint  # noqa: E402
 from avatar_sdk.model.avatar import AvatarModel  # noqa: E402
 from avatar_sdk.model.checkpoint import load_codec, load_generator, read_part  # noqa: E402
 from avatar_sdk.model.presets import PRESETS  # noqa: E402
 from avatar_sdk.model.video.config import VideoCodecConfig  # noqa: E402
+from avatar_sdk.portrait import PortraitConfig, load_portrait  # noqa: E402
 from training.cli import app  # noqa: E402
 from training.data import ShardWriter  # noqa: E402
 from training.video.text import save_text  # noqa: E402
@@ -64,7 +68,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("no text", "taehv", ("--recompute", "--condition", "maps")),
     ],
 )
-def test_all_stages_leave_a_checkpoint_that_loads(
+def test_all_stages_leave_what_loads_and_is_served(
     generator: str, codec: str, options: tuple[str, ...], imported: Path, data: Path, tmp_path: Path
 ) -> None:
     begin = ("--init", imported / f"{generator}.generator", "--codec", imported / f"{codec}.codec")
@@ -85,6 +89,12 @@ def test_all_stages_leave_a_checkpoint_that_loads(
     old = load_codec(imported / f"{codec}.codec")[0]
     assert all(torch.equal(w, video.encoder.state_dict()[name]) for name, w in old.encoder.state_dict().items())
     assert read_part(tmp_path / "codec.safetensors").stages == tuple(STAGES)
+    engine = Engine.load(EngineConfig(model=f"torch:{tmp_path}"))
+    avatar = engine.open(load_portrait(photo(), PortraitConfig(width_px=SIZE_PX, height_px=SIZE_PX)))
+    pictures = [engine.step(avatar, POSES[k], k * 41_667).image for k in range(6)]
+    assert not np.array_equal(pictures[4], pictures[5]), "each pose has its frame"
+    with pytest.raises(InvalidConfigError, match=rf"`avatar serve --model {tmp_path}` serves it"):
+        checkpoint.read_header(tmp_path / "model.safetensors")
 
 
 def refused(*words: object) -> str:

@@ -68,7 +68,7 @@ class PartHeader:
         }
 
     def refusal(self, path: Path) -> str:
-        """Why it cannot be served, and the command that makes an avatar of it."""
+        """Why it cannot be served as it is, and the command that makes an avatar of it or serves it."""
         size = f"--preset {self.preset} " if self.preset else ""
         if self.part != GENERATOR_PART:
             return (
@@ -87,7 +87,10 @@ class PartHeader:
                 f"{path} holds a generator that has been through {', '.join(self.stages)}; before it can be served it "
                 f"needs `python -m training {missing[0]} --data PICTURES --run {path.parent}`"
             )
-        return f"{path} holds a trained video generator, which this version cannot serve yet; it serves `lite` models"
+        return (
+            f"{path} holds a trained generator; with its codec beside it, `avatar serve --model {path.parent}` serves it "
+            f"on CUDA, `--model torch:{path.parent}` on the CPU"
+        )
 
 
 def check_stages(stages: tuple[str, ...]) -> None:
