@@ -88,8 +88,8 @@ class PartHeader:
                 f"needs `python -m training {missing[0]} --data PICTURES --run {path.parent}`"
             )
         return (
-            f"{path} holds a trained generator; with its codec beside it, `avatar serve --model {path.parent}` serves it "
-            f"on CUDA, `--model torch:{path.parent}` on the CPU"
+            f"{path} holds a trained generator; with its codec beside it, `avatar serve --model {path.parent}` serves "
+            f"it on CUDA, `--model torch:{path.parent}` on the CPU"
         )
 
 
