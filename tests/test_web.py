@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
 import urllib.request
+import weakref
+from typing import Any
 
 import pytest
 from avatar_client._gen import avatar_pb2 as pb
@@ -16,6 +19,7 @@ from web_service import WebClient, WebStream, web_serving
 
 from avatar_sdk.engine import Engine, EngineConfig
 from avatar_sdk.server import Server, ServerConfig, serve
+from avatar_sdk.server.web.connections import SocketConnection
 from avatar_sdk.session import SessionLimits
 
 
@@ -147,6 +151,32 @@ async def test_a_hundred_sockets_that_came_and_went_leave_nothing_behind(engine:
         assert threading.active_count() <= threads
         assert (len(server.sessions), engine.free_slots) == (1, 1)
     assert engine.free_slots == 2
+
+
+@pytest.mark.parametrize("cut", [True, False])
+async def test_what_a_stream_held_is_free_at_once_and_does_not_wait_for_the_garbage_collector(
+    engine: Engine, cut: bool
+) -> None:
+    async with web_serving(engine) as (server, client):
+        created = await client.create()
+        gc.collect()
+        gc.disable()
+        try:
+            stream = await client.open(created)
+            await still_lives(stream)
+            assert server.web is not None
+            protocols = [transport.get_protocol() for transport in server.web.connections.transports]
+            held: list[weakref.ref[Any]] = [weakref.ref(one) for one in protocols if isinstance(one, SocketConnection)]
+            held.append(weakref.ref(server.sessions.all[0].live._stream))
+            del protocols
+            assert len(held) == 2
+            if cut:
+                stream.socket.transport.abort()
+            else:
+                await stream.socket.close()
+            await eventually(lambda: not any(one() for one in held))
+        finally:
+            gc.enable()
 
 
 async def test_web_streams_are_counted_with_the_others(engine: Engine) -> None:

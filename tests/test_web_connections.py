@@ -141,9 +141,9 @@ async def test_messages_that_came_all_at_once_leave_others_their_turn() -> None:
             turns += 1
 
     beside = asyncio.create_task(other())
-    for _ in range(50):
+    for _ in range(80):
         await anext(requests)
-    assert turns >= 40
+    assert turns >= 9
     beside.cancel()
 
 

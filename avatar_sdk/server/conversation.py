@@ -47,7 +47,7 @@ class Conversation:
         self._stream = stream
         self._metrics = metrics
         self._tracks = tracks
-        self._camera = CameraTracking(self._tracked, self._untracked)
+        self._camera: CameraTracking | None = None
 
     async def run(self, requests: AsyncIterator[Any], context: Any) -> None:
         """Goes on until the client, the session or the service ends it.
@@ -64,7 +64,9 @@ class Conversation:
                 await self._say_goodbye(context, core.close_reason)
         finally:
             reader.cancel()
-            self._camera.close()
+            if self._camera is not None:
+                self._camera.close()
+                self._camera = None  # it knows us: the session must not wait for the garbage collector
             with contextlib.suppress(asyncio.CancelledError):
                 await reader
 
@@ -114,6 +116,8 @@ class Conversation:
                 "or start it with --server-tracking",
                 field="camera",
             )
+        if self._camera is None:
+            self._camera = CameraTracking(self._tracked, self._untracked)
         if not self._camera.put(CameraPicture(camera.seq, camera.timestamp_us, camera.image)):
             self._live.core.pose_superseded()
 

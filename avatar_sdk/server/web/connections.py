@@ -191,14 +191,37 @@ class HttpConnection(HttpToolsProtocol):
         """The connection becomes a WebSocket."""
         self._all.asked(self.transport, socket=True)
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment] # as when a connection is lost: it holds us
+
+
+class Cut:
+    """Ends one connection at once.
+
+    It knows the transport and not the connection: else each would hold the other, and what a stream held would wait for
+    the garbage collector.
+    """
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+
+    def __call__(self) -> None:
+        """Ends it."""
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, looked after. `scope["state"]["cut"]` ends it at once, whatever is under way."""
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        self._cut = Cut()
         super().__init__(config, server_state, {**app_state, "cut": self._cut}, _loop)
         self._all: Connections = app_state["connections"]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes it over from HTTP."""
+        super().connection_made(transport)
+        self._cut.transport = self.transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Reports it."""
@@ -226,9 +249,6 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """Nobody is there to read a goodbye."""
-        self.transport.abort()
-
-    def _cut(self) -> None:
         self.transport.abort()
 
 

@@ -27,6 +27,8 @@ GOING_AWAY: Final = 1001
 FAILED: Final = 4000
 """Plus the number of the gRPC status code."""
 MOST_REASON_BYTES: Final = 123
+AT_ONCE: Final = 8
+"""Messages that may be taken in one turn of the event loop, however many have arrived."""
 LAST_WORDS_S: Final = 2.0
 """How long the last message and the close frame may wait for a socket that takes nothing."""
 
@@ -42,6 +44,7 @@ class SocketRequests:
         """`on_begin` is called with every request that can be read."""
         self._socket = socket
         self._on_begin = on_begin
+        self._taken = 0
 
     def __aiter__(self) -> Self:
         return self
