@@ -79,6 +79,11 @@ class PageServer:
         return f"http://127.0.0.1:{self.web_port}/"
 
     @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
     def target(self) -> str:
         return f"127.0.0.1:{self.grpc_port}"
 

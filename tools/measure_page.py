@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # the same server and browser as in the tests
@@ -59,11 +60,27 @@ def quantiles(delays_ms: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(float(p50), 1), "p95_ms": round(float(p95), 1)}
 
 
-def run(visit: Visit, driver: str, seconds: float) -> dict[str, Any]:
-    """Frames a second and delays of one driver; the first and the last minute, or halves of a shorter run."""
+def cpu_s(service: int) -> dict[str, float]:
+    """Processor time that the service and the browser have used so far. Unit: seconds."""
+    used = {"service": 0.0, "browser": 0.0}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+            ours = process.pid == service or service in (parent.pid for parent in process.parents())
+            if ours or "chrom" in process.name():
+                used["service" if ours else "browser"] += times.user + times.system
+        except psutil.NoSuchProcess:
+            continue
+    return used
+
+
+def run(visit: Visit, driver: str, seconds: float, service: int) -> dict[str, Any]:
+    """Frames a second, delays and processor time of one driver; the first and the last minute, or halves of less."""
     visit.go_live(driver)
     visit.page.wait_for_timeout(3000)
+    before = cpu_s(service)
     seen = visit.page.evaluate(WATCH, [seconds, 0])
+    after = cpu_s(service)
     fresh = [(at_ms, age) for at_ms, age in seen["drawn"] if age is not None]
     part_ms = min(60.0, seconds / 2) * 1000
     end_ms = seen["startMs"] + seconds * 1000
@@ -74,6 +91,9 @@ def run(visit: Visit, driver: str, seconds: float) -> dict[str, Any]:
         "pose_to_canvas": quantiles([age for _, age in fresh]),
         "first": quantiles([age for at_ms, age in fresh if at_ms < seen["startMs"] + part_ms]),
         "last": quantiles([age for at_ms, age in fresh if at_ms >= end_ms - part_ms]),
+        "cpu_ms_per_frame": {
+            name: round(1000 * (after[name] - before[name]) / max(1, len(seen["drawn"])), 1) for name in after
+        },
         "client_stats": seen["stats"],
     }
     if seen["tracking"]:
@@ -118,6 +138,11 @@ def table(found: dict[str, Any]) -> str:
         )
         rows.append((name, f"{one['drawn_fps']}", f"{one['fresh_fps']}", *(f"{delay:g} ms" for delay in delays)))
     lines = ["  ".join(f"{cell:>10}" for cell in row) for row in rows]
+    for name in ("replayed", "tracked"):
+        used = found[name]["cpu_ms_per_frame"]
+        lines.append(
+            f"{name}: {used['service']} ms of processor a drawn frame in the service, {used['browser']} in the browser"
+        )
     tracking, after = found["tracked"]["tracking"], found["stall"]
     lines += [
         f"tracking: {tracking['fps']} images/s, {tracking['trackP50Ms']} / {tracking['trackP95Ms']} ms each, on the "
@@ -150,9 +175,9 @@ def measure() -> None:
                 page = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["camera"]).new_page()
                 visit = Visit(page, server.url)
                 found["browser"] = browser.version
-                found["replayed"] = run(visit, "demo", chosen.seconds)
+                found["replayed"] = run(visit, "demo", chosen.seconds, server.pid)
                 found["stall"] = stall(visit, 3000)
-                found["tracked"] = run(visit, "tracked", chosen.seconds)
+                found["tracked"] = run(visit, "tracked", chosen.seconds, server.pid)
         finally:
             server.close()
     print(json.dumps(found, indent=2) if chosen.json else table(found))

@@ -6,6 +6,7 @@ import { cameraFrames, type Frames } from "./frames.js";
 /** A camera with no image for this long is taken, closed or broken. Unit: milliseconds. */
 const SILENCE_MS = 5000;
 
+/** What cameras are asked for. Unit: frames per second. */
 export const DEFAULT_FPS = 30;
 
 /** A camera of this machine. */
