@@ -1,9 +1,12 @@
 /** The page's build: into the Python package that serves it, the same bytes for the same sources. */
 import { defineConfig } from "vite";
 
+const SOURCES = "@avatar-sdk/source"; // the client as it is written: it need not be built first
+
 export default defineConfig({
   base: "./",
-  resolve: { conditions: ["@avatar-sdk/source", "browser", "module"] },
+  resolve: { conditions: [SOURCES, "browser", "module"] },
+  ssr: { resolve: { conditions: [SOURCES, "module", "node"] } }, // Vitest's
   build: {
     outDir: "../avatar_sdk/server/web/page",
     emptyOutDir: true,

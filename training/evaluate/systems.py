@@ -45,6 +45,7 @@ class StaticRuntime:
     name = STATIC
     trained_stages: tuple[str, ...] = ()
     together = False
+    delay = 0
 
     def start(self, portrait: Portrait, seed: int = 0) -> Still:
         """Keeps the photo."""

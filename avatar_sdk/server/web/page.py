@@ -9,7 +9,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -20,9 +20,19 @@ TRACKER: Final = HERE / "tracker"
 """MediaPipe's files for tracking in the page; copied by `make`, not in the repository."""
 ABSENT: Final = HERE / "page_absent.html"
 """Says how to build the page."""
+API: Final = ("/v1/", "/avatar.v1.")
 KEPT: Final = "public, max-age=31536000, immutable"
 ASKED_FOR: Final = "no-cache"
 """Kept, and asked for again each time: an unchanged file costs one short answer."""
+
+
+class Rest(Mount):
+    """Whatever no other route has, but for the API's own addresses: there a wrong method is to be called one."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Nothing below `API`."""
+        ours = str(scope.get("path", "")).startswith(API)
+        return (Match.NONE, {}) if ours else super().matches(scope)
 
 
 class BrowserFiles(StaticFiles):
@@ -62,5 +72,5 @@ def routes(page: Path = PAGE, tracker: Path = TRACKER) -> list[BaseRoute]:
     files = BrowserFiles(directory=tracker) if has_tracker(tracker) else None
     found: list[BaseRoute] = [Mount("/tracker", files) if files else Route("/tracker/{path:path}", not_here)]
     if (page / "index.html").is_file():
-        return [*found, Mount("/", BrowserFiles(directory=page, html=True))]
+        return [*found, Rest("/", BrowserFiles(directory=page, html=True))]
     return [*found, Route("/", say_absent)]
