@@ -34,7 +34,7 @@ from avatar_sdk.runtime.torch.video.step import Kind  # noqa: E402
 from avatar_sdk.runtime.torch.video.stream import VideoStream  # noqa: E402
 from avatar_sdk.runtime.torch.video.work import video_work  # noqa: E402
 
-STAGES = {"upload", "condition", "generator", "decode", "fetch"}
+STAGES = {"upload", "warp", "condition", "generator", "decode", "fetch"}
 
 
 def measured(**changes: object) -> tuple[VideoBench, str]:
@@ -73,7 +73,7 @@ def test_every_figure_is_printed_and_written(tmp_path: Path) -> None:
 
 def test_a_sweep_measures_every_size_and_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench, _ = measured(sweep=True)
-    assert {(row.height_px, row.window) for row in bench.rows} == {(32, 2), (32, 4), (64, 2), (64, 4)}
+    assert {(row.width_px, row.window) for row in bench.rows} == {(64, 2), (64, 4), (96, 2), (96, 4)}
     pytest.importorskip("matplotlib", reason="plots need matplotlib; install the extra `train`")
     plot_video(bench, tmp_path / "b.png")
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")

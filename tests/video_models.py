@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
@@ -14,7 +16,8 @@ from avatar_sdk.model.checkpoint import PartHeader
 from avatar_sdk.model.generator import Generator
 from avatar_sdk.model.presets import GeneratorConfig
 from avatar_sdk.model.video.build import VideoCodec, build_codec
-from avatar_sdk.model.video.config import LightConfig, StemConfig, TaehvConfig, VideoCodecConfig, WanVaeConfig
+from avatar_sdk.model.video.config import FRAMES, LightConfig, StemConfig, TaehvConfig, VideoCodecConfig, WanVaeConfig
+from avatar_sdk.model.video_presets import Resolution
 
 WAN = WanVaeConfig(width=4)
 TAEHV = TaehvConfig(encoder_width=8, decoder_widths=(8, 8, 4, 4))
@@ -69,3 +72,11 @@ def save_part(path: Path, module: Generator | VideoCodec, part: str, **header: A
     metadata = PartHeader(part, module.config.to_dict(), **header).to_metadata()
     save_file(dict(module.state_dict()), path, metadata=metadata)
     return path
+
+
+def random_clip(size: Resolution, latents: int, seed: int = 0) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
+    """A portrait at rest (H, W, 3), and frames (F, H, W, 3) of so many steps, which mean nothing."""
+    rng = np.random.default_rng(seed)
+    frame = (size.height_px, size.width_px, 3)
+    portrait = rng.integers(0, 256, frame, np.uint8)
+    return portrait, [rng.integers(0, 256, (FRAMES if k else 1, *frame), np.uint8) for k in range(latents)]

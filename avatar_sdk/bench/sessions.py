@@ -9,20 +9,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from avatar_client.errors import InvalidConfigError, InvalidVideoError, MissingDependencyError
-from avatar_client.pose_file import PoseReader
 
+from avatar_sdk.bench.motions import sample_motions
 from avatar_sdk.encode import JpegEncoder
 from avatar_sdk.machine import Machine
 from avatar_sdk.model.checkpoint import WEIGHTS
-from avatar_sdk.motion import Motion, Retargeter
+from avatar_sdk.motion import Motion
 from avatar_sdk.portrait import PortraitConfig, load_portrait
-from avatar_sdk.pose_feed import SAMPLE_PORTRAIT, SAMPLE_POSES, forth_and_back
+from avatar_sdk.pose_feed import SAMPLE_PORTRAIT
 from avatar_sdk.runtime import model_folder
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ ENGINE_MS: Final = 50.0
 """95 % of the ticks must take no longer."""
 WARM_UP: Final = 3
 STAGE_TICKS: Final = 10
-INTERVAL_US: Final = 41_667
 LOOP: Final = 96
 """Motions that every session goes through, each from another one on."""
 
@@ -221,10 +220,7 @@ class _Ramp:
     def __init__(self, runtime: BatchRuntime, config: SessionsConfig, encoders: ThreadPoolExecutor) -> None:
         self._runtime, self._config, self._encoders = runtime, config, encoders
         self._portrait = load_portrait(SAMPLE_PORTRAIT, PortraitConfig(config.side_px, config.side_px))
-        retargeter = Retargeter(self._portrait.landmarks)
-        state = retargeter.start()
-        poses = islice(forth_and_back(PoseReader(SAMPLE_POSES)), LOOP)
-        self._motions = [retargeter.step(state, pose, k * INTERVAL_US) for k, pose in enumerate(poses)]
+        self._motions = sample_motions(self._portrait, LOOP)
         self._seats: list[Seat] = []
         self._tick = 0
 

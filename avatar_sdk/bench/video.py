@@ -6,22 +6,31 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.util import find_spec
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from avatar_client.errors import InvalidConfigError, MissingDependencyError
 
+from avatar_sdk.bench.motions import sample_motions
 from avatar_sdk.bench.video_figures import CAVEATS, FPS, VideoBench, VideoBenchConfig, VideoRow
 from avatar_sdk.bench.video_report import ceilings_line, row_table
 from avatar_sdk.bench.video_sizes import VideoSize, swept_sizes, video_size
 from avatar_sdk.machine import Machine
+from avatar_sdk.portrait import PortraitConfig, load_portrait
+from avatar_sdk.pose_feed import SAMPLE_PORTRAIT
+from avatar_sdk.runtime.guide import at_rest
 
 if TYPE_CHECKING:
+    from avatar_sdk.model.generator import Generator
+    from avatar_sdk.model.video.build import VideoCodec
     from avatar_sdk.runtime.torch.video.config import VideoConfig
     from avatar_sdk.runtime.torch.video.sequence import SequencePart
     from avatar_sdk.runtime.torch.video.stream import VideoStream
 
 FRAMES: Final = 4
+LOOP: Final = 24
+"""Latents whose motions are gone through again and again."""
 TRACED: Final = 6
 """Latents over which the error of fewer bits is followed."""
 Say = Callable[[str], None]
@@ -86,10 +95,12 @@ class _Measured:
         self, config: VideoBenchConfig, size: VideoSize, how: VideoConfig, part: SequencePart | None, devices: int
     ) -> None:
         self._config, self._size, self._how, self._part, self._devices = config, size, how, part, devices
-        rng = np.random.default_rng(0)
-        frame = (size.resolution.height_px, size.resolution.width_px, 3)
-        self._portrait = rng.integers(0, 256, frame, np.uint8)
-        self._frames = rng.integers(0, 256, (FRAMES, *frame), np.uint8)
+        output = PortraitConfig(size.resolution.width_px, size.resolution.height_px)
+        self._portrait = load_portrait(SAMPLE_PORTRAIT, output)
+        self._rest = [at_rest(self._portrait)]
+        motions = sample_motions(self._portrait, FRAMES * LOOP)
+        self._latents = [motions[k : k + FRAMES] for k in range(0, len(motions), FRAMES)]
+        self._motions = cycle(self._latents)
 
     def row(self, ceilings: dict[str, float | None]) -> VideoRow:
         """Measures it."""
@@ -118,7 +129,7 @@ class _Measured:
         }
         rates = {name: 1000 * tera / stages[name] for name, tera in of_stage.items()}
         compute_ms, read_ms = work.floor_ms(ceiling, ceilings["copy_gb_per_s"] or 0.0)
-        bare_ms = stages["condition"] + stages["generator"]
+        bare_ms = stages["warp"] + stages["condition"] + stages["generator"]
         peak = peak_bytes(how.device)
         return VideoRow(
             size=str(size),
@@ -161,7 +172,6 @@ class _Measured:
         from avatar_sdk.runtime.torch.device import tidy
         from avatar_sdk.runtime.torch.video.fidelity import precision_error, random_text, trace
         from avatar_sdk.runtime.torch.video.fp8 import use_fp8
-        from avatar_sdk.runtime.torch.video.stream import VideoStream
         from avatar_sdk.runtime.torch.video.weights import random_parts
 
         size, how = self._size, self._how
@@ -170,42 +180,50 @@ class _Measured:
         # Fewer bits come second, so that the same weights can be followed in full first.
         plain = replace(how, fp8=False, fp8_cache=False)
         generator, codec = random_parts(size.generator, size.codec, plain)
-        whole = None
+        whole, traced = None, [self._rest, *self._latents[: TRACED - 1]]
         if lowered:
-            stream = VideoStream(generator, codec, size.resolution, replace(plain, graphs=False), self._part)
-            whole = trace(stream, TRACED)
+            stream = self._stream(generator, codec, replace(plain, graphs=False))
+            whole = trace(stream, self._portrait, traced)
             del stream
             tidy(how.device)
             if how.fp8:
                 use_fp8(generator)
-        stream = VideoStream(generator, codec, size.resolution, how, self._part)
+        stream = self._stream(generator, codec, how)
         ready = time.perf_counter()
         text = random_text(stream)
         stream.begin(self._portrait, text)
         captured = time.perf_counter()
-        stream.advance(self._frames[:1])
+        stream.advance(self._rest)
         first = time.perf_counter()
-        error = asdict(precision_error(whole, trace(stream, TRACED))) if whole else None
+        error = asdict(precision_error(whole, trace(stream, self._portrait, traced))) if whole else None
         stream.begin(self._portrait, text)
         times = {"ready": ready - started, "captured": captured - ready, "first_step": first - captured}
         return stream, {name: round(1000 * spent, 3) for name, spent in times.items()}, error
+
+    def _stream(self, generator: Generator, codec: VideoCodec, how: VideoConfig) -> VideoStream:
+        from avatar_sdk.runtime.torch.video.stream import VideoStream
+        from avatar_sdk.runtime.torch.video.warp import DeviceWarp
+
+        size = self._size.resolution
+        warp = DeviceWarp(size, codec.frame_channels, how.device)
+        return VideoStream(generator, codec, size, how, self._part, source=warp)
 
     def _fill(self, stream: VideoStream) -> None:
         """Steps until the window is full."""
         from avatar_sdk.runtime.torch.video.fidelity import random_text
 
         stream.begin(self._portrait, random_text(stream))
-        stream.advance(self._frames[:1])
+        stream.advance(self._rest)
         for _ in range(self._size.generator.window):
-            stream.advance(self._frames)
+            stream.advance(next(self._motions))
 
     def _flat_out(self, stream: VideoStream) -> dict[str, float]:
         """One step is always under way while the last one's frames are fetched."""
         self._fill(stream)
-        stream.submit(self._frames)
+        stream.submit(next(self._motions))
         started = time.perf_counter()
         for _ in range(self._config.steps):
-            stream.submit(self._frames)
+            stream.submit(next(self._motions))
             for _ in stream.fetch():
                 pass
         spent = time.perf_counter() - started
@@ -217,8 +235,9 @@ class _Measured:
         """Each step by itself, until its first and its last frame are on the host."""
         spent: list[tuple[float, float]] = []
         for _ in range(steps or self._config.steps):
+            motions = next(self._motions)
             started = time.perf_counter()
-            stream.submit(self._frames)
+            stream.submit(motions)
             times = [time.perf_counter() - started for _ in stream.fetch()]
             spent.append((times[0], times[-1]))
         first, last = 1000 * np.array(spent).T

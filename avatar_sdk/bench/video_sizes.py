@@ -32,7 +32,7 @@ CODECS: Final = {
 """Channels of a latent and pixels of its cell → name → codec."""
 STEM_WIDTHS: Final = {8: (32, 128), 16: (32, 128, 128)}
 """Pixels of a cell → widths of a stem that ends there."""
-TEST_SIZES: Final = ("64x32", "64x64")
+TEST_SIZES: Final = ("64x64", "96x64")
 SIZES: Final = ("416p", "480p", "720p")
 COARSE_SIZES: Final = ("416p", "480p", "704p")
 """For codecs of 16×16 pixels a cell."""

@@ -124,8 +124,7 @@ TEST_PRESET: Final = VideoPreset(
         depth=2,
         heads=2,
         ffn_dim=64,
-        grid=2,
-        columns=4,
+        grid=4,
         condition_channels=16,
         window=4,
         text_dim=16,
@@ -134,4 +133,4 @@ TEST_PRESET: Final = VideoPreset(
         text_tokens=8,
     )
 )
-"""For tests, and to see `avatar bench` at work in seconds: 64×32 pixels."""
+"""For tests, and to see `avatar bench` at work in seconds: 64×64 pixels."""

@@ -28,6 +28,7 @@ from avatar_sdk.runtime.guide import at_rest, guide_of
 from avatar_sdk.runtime.torch.attention import choose_attention
 from avatar_sdk.runtime.torch.config import PRECISIONS, BatchConfig, check_device, check_memory
 from avatar_sdk.runtime.torch.feed import Feed
+from avatar_sdk.runtime.torch.motions import is_usable
 from avatar_sdk.runtime.torch.network import BatchNetwork, Memory
 from avatar_sdk.runtime.torch.photos import Photos
 from avatar_sdk.runtime.torch.program import Mark, Program, Shown
@@ -38,8 +39,6 @@ Pixels = NDArray[np.uint8]
 
 BATCHED: Final = ("lite", "test")
 """Presets whose sessions are stepped together."""
-FURTHEST_PX: Final = 1e5
-"""A coordinate beyond this is no motion of a face."""
 
 
 @dataclass(eq=False)
@@ -248,7 +247,7 @@ class BatchRuntime:
         return frames.numpy(), self._report.numpy()
 
     def _take(self, seat: Seat, motion: Motion) -> None:
-        if _usable(motion):
+        if is_usable(motion):
             seat.motion = motion
         else:
             seat.held += 1
@@ -265,12 +264,3 @@ class BatchRuntime:
         with self._lock:
             self._photos.put(slot, tables)
             self.network.take_sink(slot, torch.from_numpy(guide).to(self.config.device))
-
-
-def _usable(motion: Motion) -> bool:
-    """Whether every number is finite and within reason, so that every place in a picture can be computed from it."""
-    parts = [motion.landmarks, motion.head_rotation, motion.head_translation]
-    if motion.shoulders is not None:
-        parts.append(motion.shoulders)
-    # Comparisons with what is not a number are false.
-    return all(bool((np.abs(part) < FURTHEST_PX).all()) for part in parts) and 1e-3 < motion.head_scale < 1e3

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from avatar_sdk.runtime.torch.overlay import Overlay
 from avatar_sdk.warp.composite import FRACTION_BITS
-from avatar_sdk.warp.frame import CROP_PX
 
 
 class Compositor:
     """Composites pictures of one size."""
 
     def __init__(self, height: int, width: int, device: str) -> None:
-        line_x = torch.arange(width, device=device, dtype=torch.float32)
-        line_y = torch.arange(height, device=device, dtype=torch.float32)
-        self._xy = torch.stack([line_x.expand(height, -1), line_y[:, None].expand(-1, width)], -1)
+        self._overlay = Overlay(height, width, device)
 
     def add(self, image_B3HW: Tensor, residual_B4HW: Tensor, gate_BHW: Tensor, affine_B23: Tensor) -> Tensor:
         """`warp + gate * sigmoid(mask) * delta` at output resolution.
@@ -37,7 +34,6 @@ class Compositor:
         residual = torch.nan_to_num(residual_B4HW.float(), 0.0, 0.0, 0.0)
         delta, logit = residual[:, :3].clamp(-1, 1), residual[:, 3:]
         change = (one * gate_BHW[:, None] * torch.sigmoid(logit) * delta).round()
-        xy = self._xy @ affine_B23[:, None, :, :2].transpose(2, 3) + affine_B23[:, None, None, :, 2]
-        placed = F.grid_sample(change, 2 * xy / (CROP_PX - 1) - 1, padding_mode="zeros", align_corners=True)
+        placed = self._overlay.lay(change, affine_B23)
         whole = torch.floor(image_B3HW + (placed.round() + one // 2) / one)
         return whole.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

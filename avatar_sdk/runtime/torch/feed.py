@@ -5,7 +5,7 @@ B rows of a bucket, N window, C latent channels.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +16,10 @@ from avatar_sdk.model.inputs import noise, slot_bias
 from avatar_sdk.model.presets import GeneratorConfig
 from avatar_sdk.motion import Motion
 from avatar_sdk.runtime.torch.geometry import MotionRows
+from avatar_sdk.runtime.torch.motions import MOTION, motion_rows, numbers_of
 from avatar_sdk.runtime.torch.positions import Positions
-from avatar_sdk.topology import LANDMARKS
 
 Floats = NDArray[np.float32]
-
-MOTION: Final = (LANDMARKS * 3, 1, 9, 3, 4, 1)
-"""Numbers of the fields of `MotionRows`."""
 
 
 class PositionRows(NamedTuple):
@@ -52,8 +49,8 @@ class Feed:
         self._config = config
         self._positions = Positions(config, device)
         latent = config.latent_channels * config.tokens
-        self._sizes = (*MOTION, latent, *(4 * (self._positions.angles,)), config.window + 2)
-        self._ends = np.cumsum(self._sizes)
+        self._sizes = (sum(MOTION), latent, *(4 * (self._positions.angles,)), config.window + 2)
+        self._ends = np.cumsum((*MOTION, *self._sizes[1:]))
         pinned = torch.device(device).type == "cuda"
         self._host_floats = torch.zeros(rows, int(self._ends[-1]), pin_memory=pinned)
         self._host_slots = torch.zeros(rows, 2, dtype=torch.int64, pin_memory=pinned)
@@ -64,14 +61,8 @@ class Feed:
     def write(self, row: int, slot: int, motion: Motion, seed: int, frame: int) -> None:
         """Fills a row on the host."""
         config = self._config
-        shoulders = np.zeros((2, 2), np.float32) if motion.shoulders is None else motion.shoulders
         parts: tuple[ArrayLike, ...] = (
-            motion.landmarks,
-            motion.head_scale,
-            motion.head_rotation,
-            motion.head_translation,
-            shoulders,
-            float(motion.shoulders is not None),
+            *numbers_of(motion),
             noise(config, seed, frame),
             *self._positions.halves(frame),
             slot_bias(config, frame),
@@ -91,13 +82,5 @@ class Feed:
         """Takes the rows on the device apart again."""
         config = self._config
         parts = floats_BN.split(self._sizes, 1)
-        motion = MotionRows(
-            parts[0].unflatten(1, (LANDMARKS, 3)),
-            parts[1][:, 0],
-            parts[2].unflatten(1, (3, 3)),
-            parts[3],
-            parts[4].unflatten(1, (2, 2)),
-            parts[5][:, 0],
-        )
-        eps = parts[6].unflatten(1, (config.latent_channels, config.grid, config.grid))
-        return motion, PositionRows(eps, *self._positions.tables(parts[7:11]), parts[11])
+        eps = parts[1].unflatten(1, (config.latent_channels, config.grid, config.grid))
+        return motion_rows(parts[0]), PositionRows(eps, *self._positions.tables(parts[2:6]), parts[6])

@@ -9,7 +9,7 @@ from torch import Tensor
 from avatar_sdk.runtime.torch import raster
 from avatar_sdk.runtime.torch.crop import CropDrawer, CropRows
 from avatar_sdk.runtime.torch.eyes import EyePainter
-from avatar_sdk.runtime.torch.geometry import MeshMotion, MotionRows
+from avatar_sdk.runtime.torch.geometry import MeshMotion, MotionRows, Rows
 from avatar_sdk.runtime.torch.mouth import MouthPainter
 from avatar_sdk.runtime.torch.photos import Photos
 from avatar_sdk.runtime.torch.picture import paint_over, soften_outlines
@@ -45,8 +45,16 @@ class BatchWarp:
 
     def step(self, motion: MotionRows, slot_B: Tensor) -> WarpRows:
         """Pictures and crops of the sessions in the slots `slot_B`, int64."""
+        rows = self._photos.rows(slot_B)
+        image, needed = self._drawn(motion, rows, slot_B)
+        return WarpRows(image, self._crop.describe(image, motion, rows), needed)
+
+    def pictures(self, motion: MotionRows, slot_B: Tensor) -> Tensor:
+        """(B, 3, H, W) whole numbers in [0, 255]: the pictures alone."""
+        return self._drawn(motion, self._photos.rows(slot_B), slot_B)[0]
+
+    def _drawn(self, motion: MotionRows, rows: Rows, slot_B: Tensor) -> tuple[Tensor, Tensor]:
         photos, (height, width) = self._photos, self._size
-        rows = photos.rows(slot_B)
         points = self._mesh.move(motion, rows)
         winners = raster.rasterise(points, rows["triangles"], height, width, self.tiles)
         batch = len(slot_B)
@@ -57,5 +65,4 @@ class BatchWarp:
         image = paint_over(photos.background[slot_B].float(), photos.person[slot_B].float(), source, seen)
         image = soften_outlines(image, source, seen, OUTLINE * rows["face_width"][:, 0])
         image = self._mouth.paint(image, motion, rows, photos.image.view(-1), slot_B * (height * width))
-        image = self._eyes.paint(image, motion, rows)
-        return WarpRows(image, self._crop.describe(image, motion, rows), winners.needed)
+        return self._eyes.paint(image, motion, rows), winners.needed

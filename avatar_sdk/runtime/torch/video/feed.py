@@ -1,26 +1,22 @@
-"""What a step is given, packed so that it reaches the device in three copies: frames, floats, whole numbers.
+"""What a step is given, packed so that it reaches the device in three copies: frames or motions, floats, whole numbers.
 
-C latent channels, H rows and W columns of a latent or frame.
+C latent channels, H rows and W columns of a latent.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from avatar_client.errors import InvalidConfigError
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from avatar_sdk.model.inputs import noise
 from avatar_sdk.model.presets import GeneratorConfig
-from avatar_sdk.model.video.config import FRAMES
 from avatar_sdk.runtime.torch.positions import Positions
+from avatar_sdk.runtime.torch.video.source import TURNS, Pictured, Source
 
-TURNS: Final = 2
-"""Steps that may be under way: one is computed while the one before is decoded or fetched."""
-Pixels = NDArray[np.uint8]
 Rope = tuple[Tensor, Tensor]
 
 
@@ -45,12 +41,11 @@ class VideoFeed:
     """Page-locked on the host if the device is a GPU, at fixed addresses on the device.
 
     Attributes:
-        frames: (4, H, W, C) uint8 on the device, RGB and what else the condition is made of; a stream's first step has
-            only the first.
+        source: of the frames, or of what they are drawn from.
     """
 
-    def __init__(self, config: GeneratorConfig, frame_HWC: tuple[int, int, int], device: str) -> None:
-        self._config = config
+    def __init__(self, config: GeneratorConfig, source: Source, device: str) -> None:
+        self._config, self.source = config, source
         self._positions = Positions(config, device)
         self._sizes = (int(np.prod(config.latent_shape)), *(4 * (self._positions.angles,)))
         pinned = torch.device(device).type == "cuda"
@@ -59,23 +54,24 @@ class VideoFeed:
             host = torch.zeros(TURNS, *shape, dtype=dtype, pin_memory=pinned)
             return host, torch.zeros(shape, dtype=dtype, device=device)
 
-        self._host_frames, self.frames = pair(FRAMES, *frame_HWC, dtype=torch.uint8)
         self._host_floats, self._floats = pair(sum(self._sizes), dtype=torch.float32)
         self._host_whole, self._whole = pair(2, dtype=torch.int64)
-        self._np = tuple(host.numpy() for host in (self._host_frames, self._host_floats, self._host_whole))
+        self._np = tuple(host.numpy() for host in (self._host_floats, self._host_whole))
 
-    def write(self, turn: int, frames: Pixels, eps: NDArray[np.float32], position: int, place: tuple[int, int]) -> None:
+    def write(
+        self, turn: int, pictured: Pictured, eps: NDArray[np.float32], position: int, place: tuple[int, int]
+    ) -> None:
         """Fills one turn's page on the host.
 
         Args:
             turn: which, below `TURNS`.
-            frames: (F, H, W, C), one or four.
+            pictured: frames or motions, one or four.
             eps: (C, H, W), the noise.
             position: in time, of the rotary embedding.
             place: see `Rings.at`.
         """
-        pictures, floats, whole = (page[turn] for page in self._np)
-        pictures[: len(frames)] = frames
+        self.source.write(turn, pictured)
+        floats, whole = (page[turn] for page in self._np)
         parts: list[ArrayLike] = [eps, *self._positions.halves(position)]
         start = 0
         for part, size in zip(parts, self._sizes, strict=True):
@@ -83,28 +79,14 @@ class VideoFeed:
             start += size
         whole[:] = place
 
-    def check(self, frames: Pixels, count: int) -> None:
-        """Refuses frames of another number, shape or type.
-
-        Raises:
-            InvalidConfigError: with both.
-        """
-        wanted = (count, *self.frames.shape[1:])
-        if frames.shape != wanted or frames.dtype != np.uint8:
-            raise InvalidConfigError(
-                f"the frames are {frames.dtype} {list(frames.shape)}; this step takes uint8 {list(wanted)} "
-                "(frames, height, width, channels)",
-                field="frames",
-            )
-
     def noise(self, seed: int, index: int) -> NDArray[np.float32]:
         """(C, H, W), the same bits as in every runtime."""
         return noise(self._config, seed, index)
 
     def upload(self, turn: int) -> None:
         """Starts the copies of a page; they are in the device's order."""
+        self.source.upload(turn)
         for host, device in (
-            (self._host_frames, self.frames),
             (self._host_floats, self._floats),
             (self._host_whole, self._whole),
         ):

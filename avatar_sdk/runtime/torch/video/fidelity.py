@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avatar_sdk.model.video.config import FRAMES
+from avatar_sdk.portrait import Portrait
+from avatar_sdk.runtime.torch.video.source import Pictured, Pixels
 from avatar_sdk.runtime.torch.video.stream import VideoStream
 
 
@@ -43,14 +45,12 @@ class Trace:
     frame: NDArray[np.uint8]
 
 
-def trace(stream: VideoStream, latents: int, seed: int = 0) -> Trace:
-    """Runs a stream on random frames, the same for the same seed; it is begun anew."""
-    rng = np.random.default_rng(seed)
-    frame = tuple(stream.step.feed.frames.shape[1:])
-    stream.begin(rng.integers(0, 256, frame, np.uint8), random_text(stream), seed)
+def trace(stream: VideoStream, portrait: Pixels | Portrait, steps: Iterable[Pictured], seed: int = 0) -> Trace:
+    """Runs a stream, which is begun anew; see `VideoStream` for what it takes."""
+    stream.begin(portrait, random_text(stream), seed)
     made = []
-    for k in range(latents):
-        drawn = stream.advance(rng.integers(0, 256, (FRAMES if k else 1, *frame), np.uint8))
+    for pictured in steps:
+        drawn = stream.advance(pictured)
         made.append(stream.step.latent.detach().float().cpu().clone())
     return Trace(made, drawn[-1].copy())
 

@@ -18,6 +18,7 @@ from avatar_sdk.model.video.config import FRAMES, VideoCodecConfig
 from avatar_sdk.model.video_presets import VIDEO_PRESETS, Resolution
 from avatar_sdk.runtime.torch.video.config import VideoConfig
 from avatar_sdk.runtime.torch.video.ring import text_keys
+from avatar_sdk.runtime.torch.video.warp import drawing_bytes, portrait_bytes
 
 GIB: Final = 2**30
 LIBRARIES: Final = GIB
@@ -36,7 +37,7 @@ class VideoMemory:
         codec: its weights.
         cache: keys and values of text in front, sink and ring.
         text: keys and values of a text with layers of its own.
-        streams: what encoder and decoder remember.
+        streams: what encoder and decoder remember, and the warp of the portrait.
         working: what a step works in; an estimate.
     """
 
@@ -81,8 +82,11 @@ def video_memory(
         codec=sum(weight.numel() for weight in network.parameters()) * size,
         cache=cache_bytes(config, dtype, how.fp8_cache, devices),
         text=2 * config.depth * crossed * config.dim * size,
-        streams=remembered,
-        working=config.tokens // devices * (8 * config.dim * 4 + 2 * config.ffn_dim * size)
+        streams=remembered + portrait_bytes(resolution),
+        # The generator takes over what the warp worked in.
+        working=max(
+            config.tokens // devices * (8 * config.dim * 4 + 2 * config.ffn_dim * size), drawing_bytes(resolution)
+        )
         + PLANES * FRAMES * widest * size,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from avatar_sdk.model.video.config import FRAMES
 from avatar_sdk.runtime.torch.program import WARM_UPS
 from avatar_sdk.runtime.torch.video.config import VideoConfig
-from avatar_sdk.runtime.torch.video.feed import TURNS
+from avatar_sdk.runtime.torch.video.source import TURNS
 from avatar_sdk.runtime.torch.video.step import Kind, VideoStep
 
 Pixels = NDArray[np.uint8]
-COUNTS: Final = {Kind.FIRST: 1, Kind.WARMING: FRAMES, Kind.FULL: FRAMES}
-"""Frames of a step."""
 
 
 class VideoProgram:
@@ -61,7 +59,7 @@ class VideoProgram:
             self._predict[kind] = _captured(partial(self.step.predict, kind), pools[0], main)
             if kind is not Kind.FULL:  # whether the window is full is nothing to the decoder
                 numbers = self.step.render(kind)
-                self._render[kind] = [_captured(partial(next, numbers), pools[1], draw) for _ in range(COUNTS[kind])]
+                self._render[kind] = [_captured(partial(next, numbers), pools[1], draw) for _ in range(kind.count)]
                 assert next(numbers, None) is None, "all frames were captured"
         if self._render:
             self._render[Kind.FULL] = self._render[Kind.WARMING]
@@ -96,7 +94,7 @@ class VideoProgram:
 
     def fetch(self, turn: int, kind: Kind) -> Iterator[Pixels]:
         """The frames (H, W, 3) uint8 RGB of a launched step, each as soon as it is there; overwritten two steps on."""
-        for i in range(COUNTS[kind]):
+        for i in range(kind.count):
             if self._cuda:
                 self._done[turn][i].synchronize()
             yield self._pictures[turn, i]
@@ -114,7 +112,7 @@ class VideoProgram:
     def _draw_frames(self, kind: Kind) -> Iterator[int]:
         """Each frame's number, when its work has been given to the device."""
         if not self._how.overlapped:  # the whole step's graph has drawn them
-            yield from range(COUNTS[kind])
+            yield from range(kind.count)
         elif kind in self._render:
             for i, graph in enumerate(self._render[kind]):
                 graph.replay()

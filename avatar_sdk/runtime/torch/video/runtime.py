@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from avatar_client.errors import InvalidConfigError, NoCapacityError
-from numpy.typing import NDArray
 
 from avatar_sdk.model.checkpoint import GENERATOR_PART, GENERATOR_STAGES, read_part
 from avatar_sdk.model.presets import GeneratorConfig
@@ -28,18 +26,15 @@ from avatar_sdk.runtime.torch.config import check_device
 from avatar_sdk.runtime.torch.device import free_bytes
 from avatar_sdk.runtime.torch.video.config import VideoConfig
 from avatar_sdk.runtime.torch.video.memory import cache_bytes
+from avatar_sdk.runtime.torch.video.source import Pixels
 from avatar_sdk.runtime.torch.video.stream import VideoStream
 from avatar_sdk.runtime.torch.video.text import read_text
+from avatar_sdk.runtime.torch.video.warp import DeviceWarp
 from avatar_sdk.runtime.torch.video.weights import load_parts, resized
-from avatar_sdk.warp import Warp
-from avatar_sdk.warp.frame import WarpedFrame
-from avatar_sdk.warp.picture import maps_on_picture
 
 GENERATOR_FILE: Final = "model.safetensors"
 CODEC_FILE: Final = "codec.safetensors"
 TEXT_FILE: Final = "text.safetensors"
-RGB: Final = 3
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +43,7 @@ class VideoDraft:
 
     Attributes:
         number: of the motion, from 0.
-        timings_us: of the warp, and of launching the generator where this motion completed a latent.
+        timings_us: of launching the step where this motion completed a latent; the warp is a part of it.
     """
 
     number: int
@@ -61,15 +56,14 @@ class VideoState:
 
     Attributes:
         still: the portrait at rest as the generator drew it, shown until the first latent is there.
-        gathered: warped frames of the latent to come.
+        gathered: motions of the latent to come.
         coming: frames of the latent that is shown.
     """
 
     seed: int
-    warp: Warp
     stream: VideoStream
     still: Pixels
-    gathered: list[Pixels] = field(default_factory=list)
+    gathered: list[Motion] = field(default_factory=list)
     coming: Iterator[Pixels] = field(default_factory=lambda: iter(()))
     motions: int = 0
     open: bool = True
@@ -115,8 +109,7 @@ class VideoRuntime:
             NoCapacityError: the device has no room for one more.
         """
         stream = self._stream(portrait)
-        warp = Warp(portrait)
-        return VideoState(seed, warp, stream, self._begin(stream, warp, portrait, seed))
+        return VideoState(seed, stream, self._begin(stream, portrait, seed))
 
     def replace_portrait(self, state: VideoState, portrait: Portrait) -> None:
         """Mutates `state` in place: another face begins anew, for what is remembered shows the other person."""
@@ -128,21 +121,18 @@ class VideoRuntime:
             )
         for _ in state.coming:
             pass
-        state.warp = Warp(portrait)
-        state.still = self._begin(state.stream, state.warp, portrait, state.seed)
+        state.still = self._begin(state.stream, portrait, state.seed)
         state.gathered, state.coming, state.motions = [], iter(()), 0
 
     def predict(self, state: VideoState, motion: Motion) -> VideoDraft:
-        """The warp; and with every fourth motion the generator is started, which on a GPU runs on by itself."""
+        """With every fourth motion warp and generator are started, which on a GPU run on by themselves."""
         started = time.perf_counter_ns()
-        state.gathered.append(self._planes(state.warp.step(motion)))
-        warped = time.perf_counter_ns()
+        state.gathered.append(motion)
         if len(state.gathered) == FRAMES:
-            state.stream.submit(np.stack(state.gathered))
+            state.stream.submit(state.gathered)
             state.gathered = []
         number, state.motions = state.motions, state.motions + 1
-        done = time.perf_counter_ns()
-        return VideoDraft(number, {"warp": (warped - started) // 1000, "generator": (done - warped) // 1000})
+        return VideoDraft(number, {"warp": 0, "generator": (time.perf_counter_ns() - started) // 1000})
 
     def render(self, state: VideoState, draft: VideoDraft) -> Pixels:
         """The picture of the motion `delay` steps before; the still portrait as long as there is none."""
@@ -178,18 +168,10 @@ class VideoRuntime:
                 f"one more session needs {needed / 2**30:.1f} GiB for keys and values alone, {free / 2**30:.1f} are "
                 "free on the device; close a session"
             )
-        return VideoStream(resized(self._generator, config), self._codec, size, self._how)
+        warp = DeviceWarp(size, self._codec.frame_channels, self._how.device)
+        return VideoStream(resized(self._generator, config), self._codec, size, self._how, source=warp)
 
-    def _begin(self, stream: VideoStream, warp: Warp, portrait: Portrait, seed: int) -> Pixels:
+    def _begin(self, stream: VideoStream, portrait: Portrait, seed: int) -> Pixels:
         """A stream's first latent is one frame: the portrait at rest."""
-        rest = self._planes(warp.step(at_rest(portrait)))
-        stream.begin(rest, self._text, seed)
-        return stream.advance(rest[None])[0].copy()
-
-    def _planes(self, frame: WarpedFrame) -> Pixels:
-        """(H, W, C): RGB of the warped picture, then as many pose maps as the condition's encoder was made to read."""
-        channels = self._codec.frame_channels
-        if channels == RGB:
-            return frame.image
-        maps = maps_on_picture(frame)[: channels - RGB]
-        return np.concatenate([frame.image, np.moveaxis(maps, 0, -1)], -1)
+        stream.begin(portrait, self._text, seed)
+        return stream.advance([at_rest(portrait)])[0].copy()

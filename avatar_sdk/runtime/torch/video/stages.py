@@ -17,7 +17,7 @@ from avatar_sdk.runtime.torch.video.shifting import ShiftingStep
 from avatar_sdk.runtime.torch.video.step import Kind
 from avatar_sdk.runtime.torch.video.stream import VideoStream
 
-STAGES: Final = ("upload", "condition", "generator", "decode", "fetch")
+STAGES: Final = ("upload", "warp", "condition", "generator", "decode", "fetch")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,14 @@ class Layouts:
 
 
 def stage_times(stream: VideoStream, how: VideoConfig, repeats: int) -> dict[str, float]:
-    """Stage → median milliseconds. What the stream remembers is spoilt: begin anew afterwards."""
+    """Stage → median milliseconds, of a stream that warps. What it remembers is spoilt: begin anew afterwards."""
     step, program = stream.step, stream.program
     page = torch.empty(step.frames.shape, dtype=torch.uint8, pin_memory=how.is_cuda)
     with torch.inference_mode():
         condition = step.condition(Kind.FULL).clone()
     work: dict[str, Callable[[], object]] = {
         "upload": lambda: step.feed.upload(0),
+        "warp": replayable(lambda: step.warp(Kind.FULL), how),
         "condition": replayable(lambda: step.condition(Kind.FULL), how),
         "generator": replayable(lambda: step.generate(condition, Kind.FULL), how),
         "decode": replayable(lambda: [None for _ in step.render(Kind.FULL)], how),

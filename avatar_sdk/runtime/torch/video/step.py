@@ -20,8 +20,9 @@ from avatar_sdk.model.video.build import VideoCodec
 from avatar_sdk.model.video.config import FRAMES
 from avatar_sdk.model.video_presets import Resolution
 from avatar_sdk.runtime.torch.video.config import VideoConfig
-from avatar_sdk.runtime.torch.video.feed import Pixels, VideoFeed
+from avatar_sdk.runtime.torch.video.feed import VideoFeed
 from avatar_sdk.runtime.torch.video.ring import Rings
+from avatar_sdk.runtime.torch.video.source import Source
 
 
 class Kind(Enum):
@@ -31,6 +32,11 @@ class Kind(Enum):
     WARMING = "warming"
     FULL = "full"
 
+    @property
+    def count(self) -> int:
+        """Frames of a step."""
+        return 1 if self is Kind.FIRST else FRAMES
+
 
 WHITE: Final = 255
 
@@ -39,6 +45,7 @@ class VideoStep:
     """Weights, and all that one stream remembers.
 
     Attributes:
+        source: of the frames that the condition is made of.
         feed: what is new.
         rings: what attention remembers.
         latent: (1, C, H, W) float32, the newest output, which the next step is given again.
@@ -49,13 +56,19 @@ class VideoStep:
     """
 
     def __init__(
-        self, generator: Generator, codec: VideoCodec, resolution: Resolution, how: VideoConfig, rings: Rings
+        self,
+        generator: Generator,
+        codec: VideoCodec,
+        resolution: Resolution,
+        how: VideoConfig,
+        rings: Rings,
+        source: Source,
     ) -> None:
         """Weights are on the device, in their types; see `VideoStream` for how they get there."""
         self.generator, self.codec, self.config, self.rings = generator, codec, generator.config, rings
-        self._how = how
+        self._how, self.source = how, source
         height, width, device = resolution.height_px, resolution.width_px, how.device
-        self.feed = VideoFeed(generator.config, (height, width, codec.frame_channels), device)
+        self.feed = VideoFeed(generator.config, source, device)
         self._seen = codec.condition.start(1, height, width)
         self._drawn = codec.decoder.start(1, height, width)
         self.latent = torch.zeros(1, *generator.config.latent_shape, device=device)
@@ -67,8 +80,12 @@ class VideoStep:
         self._no_frame = torch.zeros(1, dtype=torch.int64, device=device)
         self._no_bias = torch.zeros(1, device=device, dtype=how.dtype)
 
-    def begin(self, portrait: Pixels, text_SD: Tensor | None) -> None:
-        """Forgets everything, then takes a portrait (H, W, C) and the tokens of a text (S, text_dim) or None."""
+    def begin(self, text_SD: Tensor | None) -> None:
+        """Forgets everything, then takes the portrait with which the source has begun.
+
+        Args:
+            text_SD: tokens of a text (S, text_dim), or None.
+        """
         with torch.inference_mode():
             text_BSD = None if text_SD is None else text_SD[None].to(self._how.device)
             prompts = None if text_BSD is None else self.generator.prompt(text_BSD)
@@ -78,24 +95,26 @@ class VideoStep:
                 for held, new in zip(self.prompts, prompts, strict=True):  # in place: graphs read these addresses
                     held.keys.copy_(new.keys)
                     held.values.copy_(new.values)
-            frame = torch.from_numpy(portrait)[None].to(self._how.device)
-            condition = self.codec.condition.first(self._planes(frame), self._seen)
+            condition = self.codec.condition.first(self._planes(1), self._seen)
             self.rings.begin(self.generator.sink(condition.float(), self.prompts), self.prompts)
             self._seen.reset()
             self._drawn.reset()
             self.latent.zero_()
 
     def predict(self, kind: Kind) -> None:
-        """Condition and generator. Mutates `latent`, the rings and what the condition's encoder remembers."""
+        """Warp, condition and generator. Mutates `latent`, the rings and what the condition's encoder remembers."""
+        self.warp(kind)
         self.generate(self.condition(kind), kind)
+
+    def warp(self, kind: Kind) -> None:
+        """Draws the frames that the condition is made of, if their source is on the device."""
+        self.source.draw(kind.count)
 
     def condition(self, kind: Kind) -> Tensor:
         """The warped frames as the generator takes them, (1, C, H, W) float32."""
         with torch.inference_mode():
-            encoder = self.codec.condition
-            if kind is Kind.FIRST:
-                return encoder.first(self._planes(self.feed.frames[:1]), self._seen).float()
-            return encoder.later(self._planes(self.feed.frames), self._seen).float()
+            encode = self.codec.condition.first if kind is Kind.FIRST else self.codec.condition.later
+            return encode(self._planes(kind.count), self._seen).float()
 
     def generate(self, condition_BCHW: Tensor, kind: Kind) -> None:
         """The next latent. Mutates `latent` and the rings."""
@@ -139,6 +158,6 @@ class VideoStep:
             self.frames[i].copy_((frame_BCHW[0].float() * WHITE + 0.5).permute(1, 2, 0))
             yield i
 
-    def _planes(self, frames_FHWC: Tensor) -> Tensor:
-        """(1, F, C, H, W) in [0, 1]."""
-        return (frames_FHWC.permute(0, 3, 1, 2)[None] / WHITE).to(self._how.dtype)
+    def _planes(self, count: int) -> Tensor:
+        """(1, F, C, H, W) in [0, 1]: the source's first frames."""
+        return (self.source.frames[:count].permute(0, 3, 1, 2)[None] / WHITE).to(self._how.dtype)
