@@ -21,7 +21,7 @@ demo: $(VENV)/.runs $(if $(NPM),$(TRACKER))
 test: check
 	@tools/find_chromium.sh
 	@echo "── tests"
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.tests typescript
 	@echo "── format and lint"

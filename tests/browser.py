@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -156,7 +157,7 @@ class Visit:
         self.page.select_option("#driver", value)
 
     def status(self, words: str) -> None:
-        self.page.locator("#status", has_text=words).wait_for()
+        self.page.locator("#status", has_text=re.compile(rf"^\s*{words}")).wait_for()
 
     def notice(self, title: str) -> str:
         """Waits for a notice of this title; its text."""
@@ -182,6 +183,11 @@ class Visit:
         """Keeps a screenshot as an artefact."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}.png", animations="disabled")
+
+    def leave(self) -> None:
+        """Ends the session, so that its slot is free for who comes next, and closes the window."""
+        self.page.evaluate("() => avatarPage.show?.session.close()")
+        self.page.context.close()
 
     def faults(self) -> list[str]:
         """What went wrong on the console."""

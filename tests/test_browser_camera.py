@@ -25,8 +25,9 @@ def browser(page_server: PageServer, film: Path) -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, page_server: PageServer) -> Iterator[Visit]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["camera"])
-    yield Visit(context.new_page(), page_server.url)
-    context.close()
+    opened = Visit(context.new_page(), page_server.url)
+    yield opened
+    opened.leave()
 
 
 def test_the_avatars_mouth_opens_when_the_drivers_does(visit: Visit) -> None:
@@ -68,7 +69,7 @@ def test_a_denied_camera_is_explained(browser: Browser, page_server: PageServer)
     visit.shoot("denied")
     visit.page.click("#notice-actions button >> text=Use the demo drive")
     visit.status("Live")
-    context.close()
+    visit.leave()
 
 
 def test_without_the_trackers_files_the_server_tracks(browser: Browser, page_server: PageServer) -> None:
@@ -89,7 +90,7 @@ def test_without_the_trackers_files_the_server_tracks(browser: Browser, page_ser
     time.sleep(2)
     assert np.abs(before.astype(int) - visit.picture()).mean() > 0.3
     visit.shoot("server-tracking")
-    context.close()
+    visit.leave()
 
 
 def test_files_that_are_promised_and_missing_lead_to_tracking_by_the_server(visit: Visit) -> None:

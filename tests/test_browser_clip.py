@@ -18,3 +18,4 @@ def test_a_real_drivers_mouth_moves_the_avatars_too(media: Path, page_server: Pa
         visit.go_live("tracked")
         check_mouth(visit)
         visit.shoot("live-clip")
+        visit.leave()

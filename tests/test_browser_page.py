@@ -29,8 +29,9 @@ def browser(page_server: PageServer) -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, page_server: PageServer) -> Iterator[Visit]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    yield Visit(context.new_page(), page_server.url)
-    context.close()
+    opened = Visit(context.new_page(), page_server.url)
+    yield opened
+    opened.leave()
 
 
 UNREADABLE = """() => {
@@ -293,7 +294,7 @@ def test_a_virtual_camera_is_offered_where_the_server_has_one(browser: Browser, 
     visit.page.click("#virtual")
     visit.toast("The virtual camera is off")
     assert asked == [("POST", "Bearer"), ("DELETE", "Bearer")]
-    page.context.close()
+    visit.leave()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -308,7 +309,7 @@ def test_everything_can_be_read_and_has_a_name(
     assert visit.page.evaluate(UNREADABLE) == []
     assert visit.page.evaluate(NAMELESS) == []
     visit.shoot(f"live-{scheme}")
-    context.close()
+    visit.leave()
 
 
 def test_it_fits_a_phone(browser: Browser, page_server: PageServer) -> None:
@@ -322,4 +323,4 @@ def test_it_fits_a_phone(browser: Browser, page_server: PageServer) -> None:
     assert stop["y"] + stop["height"] < 844
     assert stop["height"] >= 44
     visit.shoot("phone-live")
-    context.close()
+    visit.leave()
