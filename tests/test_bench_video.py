@@ -58,7 +58,7 @@ def test_every_figure_is_printed_and_written(tmp_path: Path) -> None:
         assert share == pytest.approx(rate / saved["ceilings"]["product_tflops"], rel=1e-3)
     assert row["with_decode"]["fps"] == pytest.approx(4000 / row["with_decode"]["ms"], rel=0.01)
     assert 0 < row["latency_ms"]["first_frame_p50"] <= row["latency_ms"]["p50"] <= row["latency_ms"]["p95"]
-    assert row["layout"]["ratio"] == pytest.approx(row["layout"]["shifting_ms"] / row["layout"]["ring_ms"], rel=1e-3)
+    assert row["layout"]["ratio"] == pytest.approx(row["layout"]["shifting_ms"] / row["layout"]["ring_ms"], abs=6e-4)
     assert 0 < row["fp8_error"]["first"] < 0.2
     assert row["positions"]["at_latent"] == 21_600
     assert row["positions"]["cache_bytes_change"] == 0
